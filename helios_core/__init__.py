@@ -1,0 +1,1 @@
+"""The model: DiT, memory, samplers, conditioning, codecs, packs. No window, no training."""

@@ -1,0 +1,1 @@
+"""Worlds to learn from, clips, stages of training, evaluation and recipes."""
