@@ -1,0 +1,1 @@
+"""Codecs between pixels and latents, behind one interface."""
