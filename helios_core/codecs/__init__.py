@@ -1,1 +1,1 @@
-"""Codecs between pixels and latents, behind one interface."""
+"""Codecs: pixels to latents and back, behind one interface."""

@@ -1,161 +1,204 @@
-"""The small streamed codec of shipped packs: groups of `temporal` frames to one latent, and back.
+"""TinyCodec: the small causal autoencoder of the shipped packs.
 
-Each group is encoded by itself, so that a window may begin anywhere and a start image is the same
-frame repeated. Decoding reads `context` latents to the left of the new ones and nothing else, so
-that it is a pure function of the stored history and a boundary between chunks is not visible.
-Convolutions only, no normalisation: fast on a CPU. It is trained by `training.stages.codec`.
+Groups of `temporal` pixel frames become one latent frame at an eighth of the size. The frames of
+a group live side by side in the channels, so that everything is plain 2D convolution; the past
+comes in as the features of the groups before, at the coarsest level, where it is cheap. No
+normalisation layers: streaming, batching and cropping change no value. Training it (losses, data)
+is `training.stages`; seams and states are the world's.
 
-Legend: B batch, n latents (T), C latent channels, F = n * temporal frames, H W pixels,
-h w = H W / 8.
+    codec = TinyCodec(TinyCodecConfig())
+    latents = codec.encode(video)                                # streamed: 4n frames, n latents
+    last = codec.decode(latents[:, :, -2:], new=1)               # one latent of context
+
+B batch, C latent channels, K frames of a group, n groups, R context latents, H W pixels,
+h w latent rows and columns, G = B*n groups as one batch. Features are [G, width, rows, columns],
+channels last.
 """
 
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn import functional
 
 
 @dataclass(frozen=True, kw_only=True)
 class TinyCodecConfig:
-    """Sizes of the codec."""
+    """Sizes of the autoencoder; the spatial factor is always 8."""
 
+    temporal: int = 4
+    """Pixel frames per latent frame (1, 2, 4, ...)."""
     channels: int = 24
     """Latent channels."""
-    temporal: int = 4
-    """Pixel frames per latent."""
-    context: int = 2
-    """Latents of left context that decoding reads (R)."""
-    decoder: tuple[int, int, int] = (128, 96, 64)
-    """Widths at 1/8, 1/4 and 1/2 of the picture's size."""
-    decoder_blocks: tuple[int, int, int] = (3, 2, 1)
-    """Residual blocks at each of these sizes."""
-    encoder: tuple[int, int, int] = (64, 96, 160)
-    """Widths at 1/2, 1/4 and 1/8."""
-    encoder_blocks: tuple[int, int, int] = (1, 1, 3)
+    context: int = 1
+    """Latents before a group that decoding it sees."""
+    encoder_context: int = 1
+    """Groups before a group that encoding it sees."""
+    encoder_widths: tuple[int, int, int] = (64, 96, 160)
+    """Features at 1/2, 1/4 and 1/8 of the size, encoding."""
+    decoder_widths: tuple[int, int, int] = (64, 96, 192)
+    """Features at 1/2, 1/4 and 1/8 of the size, decoding."""
+    encoder_blocks: tuple[int, int, int] = (1, 1, 2)
+    """Residual blocks at the same levels, encoding."""
+    decoder_blocks: tuple[int, int, int] = (1, 1, 3)
+    """Residual blocks at the same levels, decoding."""
+
+    def __post_init__(self) -> None:
+        positive = (self.temporal, self.channels, *self.encoder_widths, *self.decoder_widths)
+        if min(positive) < 1:
+            raise ValueError("a codec's temporal factor, channels and widths are at least 1")
+        blocks = (*self.encoder_blocks, *self.decoder_blocks)
+        if min(self.context, self.encoder_context, *blocks) < 0:
+            raise ValueError("a codec's contexts and block counts are at least 0")
 
 
-class ResidualBlock(nn.Module):
-    """x + conv(relu(conv(relu(x)))), the last convolution starting at zero."""
+class Block(nn.Module):
+    """x + conv(relu(conv(relu(x)))); the last convolution starts small, not at zero."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
-        nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        nn.init.normal_(self.conv2.weight, std=0.1 * (9 * width) ** -0.5)
+        nn.init.zeros_(self.conv2.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.second(functional.relu(self.first(functional.relu(x))))
+        return x + self.conv2(F.relu(self.conv1(F.relu(x))))
 
 
 def _blocks(width: int, count: int) -> nn.Sequential:
-    return nn.Sequential(*(ResidualBlock(width) for _ in range(count)))
+    return nn.Sequential(*(Block(width) for _ in range(count)))
 
 
 class Encoder(nn.Module):
-    """[N, 3 * temporal, H, W] to [N, C, h, w]."""
+    """Groups of frames to raw latents."""
 
     def __init__(self, config: TinyCodecConfig) -> None:
         super().__init__()
-        a, b, c = config.encoder
-        half, quarter, eighth = config.encoder_blocks
-        self.layers = nn.Sequential(
-            nn.PixelUnshuffle(2),
-            nn.Conv2d(12 * config.temporal, a, 3, padding=1),
-            _blocks(a, half),
-            nn.Conv2d(a, b, 4, stride=2, padding=1),
-            _blocks(b, quarter),
-            nn.Conv2d(b, c, 4, stride=2, padding=1),
-            _blocks(c, eighth),
-            nn.Conv2d(c, config.channels, 1),
-        )
+        half, quarter, eighth = config.encoder_widths
+        counts = config.encoder_blocks
+        self.context = config.encoder_context
+        self.enter = nn.Conv2d(config.temporal * 12, half, 3, padding=1)
+        self.level2 = _blocks(half, counts[0])
+        self.down4 = nn.Conv2d(half * 4, quarter, 1)
+        self.level4 = _blocks(quarter, counts[1])
+        self.down8 = nn.Conv2d(quarter * 4, eighth, 1)
+        self.past = nn.Conv2d(eighth * (1 + self.context), eighth, 3, padding=1)
+        self.level8 = _blocks(eighth, counts[2])
+        self.leave = nn.Conv2d(eighth, config.channels, 3, padding=1)
 
-    def forward(self, groups: Tensor) -> Tensor:
-        return self.layers(groups)
+    def forward(self, groups: Tensor, batch: int) -> Tensor:
+        """[G, K*3, H, W] to [G, C, h, w]."""
+        x = self.level2(self.enter(F.pixel_unshuffle(groups, 2)))
+        x = self.level4(self.down4(F.pixel_unshuffle(x, 2)))
+        x = self.down8(F.pixel_unshuffle(x, 2))
+        x = x + self.past(F.relu(with_past(x, batch, self.context)))
+        return self.leave(F.relu(self.level8(x)))
 
 
 class Decoder(nn.Module):
-    """[B, C, R + n, h, w] to [B * n, 3 * temporal, H, W]."""
+    """Raw latents, with those before them, to groups of frames."""
 
     def __init__(self, config: TinyCodecConfig) -> None:
         super().__init__()
-        a, b, c = config.decoder
-        eighth, quarter, half = config.decoder_blocks
-        self.frames, self.context = config.temporal, config.context
-        self.entry = nn.Conv2d(config.channels * (config.context + 1), a, 3, padding=1)
-        self.layers = nn.Sequential(
-            _blocks(a, eighth),
-            nn.Conv2d(a, 4 * b, 1),
-            nn.PixelShuffle(2),
-            _blocks(b, quarter),
-            nn.Conv2d(b, 4 * c, 1),
-            nn.PixelShuffle(2),
-            _blocks(c, half),
-            nn.ReLU(),
-            nn.Conv2d(c, 12 * config.temporal, 3, padding=1),
-            nn.PixelShuffle(2),
-        )
+        half, quarter, eighth = config.decoder_widths
+        counts = config.decoder_blocks
+        self.enter = nn.Conv2d(config.channels * (1 + config.context), eighth, 3, padding=1)
+        self.level8 = _blocks(eighth, counts[2])
+        self.up4 = nn.Conv2d(eighth, quarter * 4, 1)
+        self.level4 = _blocks(quarter, counts[1])
+        self.up2 = nn.Conv2d(quarter, half * 4, 1)
+        self.level2 = _blocks(half, counts[0])
+        self.leave = nn.Conv2d(half, config.temporal * 12, 3, padding=1)
 
-    def forward(self, latents: Tensor) -> Tensor:
-        n = latents.shape[2] - self.context
-        # Each new latent with the R before it, stacked over channels.
-        stacks = [latents[:, :, i : i + self.context + 1] for i in range(n)]
-        x = torch.stack(stacks, 1).flatten(2, 3).flatten(0, 1)  # [B * n, C * (R + 1), h, w]
-        return self.layers(self.entry(x))
+    def forward(self, x: Tensor) -> Tensor:
+        """[G, (1+R)*C, h, w] to [G, K*3, H, W]."""
+        x = self.level8(self.enter(x))
+        x = self.level4(F.pixel_shuffle(self.up4(x), 2))
+        x = self.level2(F.pixel_shuffle(self.up2(x), 2))
+        return F.pixel_shuffle(self.leave(F.relu(x)), 2)
+
+
+def with_past(x: Tensor, batch: int, context: int) -> Tensor:
+    """Each group beside the `context` groups before it: [B*n, c, ...] to [B*n, (1+R)*c, ...].
+
+    Before the first group stand zeros.
+    """
+    groups = x.unflatten(0, (batch, -1))
+    count = groups.shape[1]
+    padded = F.pad(groups, (0, 0) * (groups.ndim - 2) + (context, 0))
+    shifted = [padded[:, i : i + count] for i in range(context + 1)]
+    return torch.cat(shifted, 2).flatten(0, 1)
 
 
 class TinyCodec(nn.Module):
-    """Encoder, decoder and the statistics that make latents zero-mean and unit-variance."""
+    """The autoencoder with the statistics that normalise its latents."""
 
     layout = "streamed"
     spatial = 8
+    latent_mean: Tensor
+    latent_std: Tensor
 
     def __init__(self, config: TinyCodecConfig) -> None:
         super().__init__()
         self.config = config
-        self.channels, self.temporal = config.channels, config.temporal
+        self.temporal = config.temporal
+        self.channels = config.channels
         self.context = config.context
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
-        self.register_buffer("mean", torch.zeros(config.channels))
-        self.register_buffer("std", torch.ones(config.channels))
+        self.register_buffer("latent_mean", torch.zeros(config.channels))
+        self.register_buffer("latent_std", torch.ones(config.channels))
         self.to(memory_format=torch.channels_last)
 
-    def encode_raw(self, video: Tensor) -> Tensor:
-        """[B, 3, F, H, W] in [-1, 1] to latents before normalisation, [B, C, n, h, w]."""
-        batch, colours, frames, height, width = video.shape
-        if frames % self.temporal or height % self.spatial or width % self.spatial:
-            raise ValueError(
-                f"the codec takes multiples of {self.temporal} frames and {self.spatial} pixels, "
-                f"got {frames} frames of {height}x{width}"
-            )
-        n = frames // self.temporal
-        groups = video.reshape(batch, colours, n, self.temporal, height, width)
-        groups = groups.permute(0, 2, 3, 1, 4, 5).reshape(batch * n, -1, height, width)
-        latents = self.encoder(groups.contiguous(memory_format=torch.channels_last))
-        return latents.unflatten(0, (batch, n)).transpose(1, 2)
-
     def encode(self, video: Tensor) -> Tensor:
-        """[B, 3, F, H, W] in [-1, 1] to normalised latents [B, C, n, h, w]."""
-        return (self.encode_raw(video) - self._channel(self.mean)) / self._channel(self.std)
-
-    def decode_raw(self, latents: Tensor) -> Tensor:
-        """[B, C, R + n, h, w] before normalisation to [B, 3, n * temporal, H, W]."""
-        batch = latents.shape[0]
-        frames = self.decoder(latents)  # [B * n, temporal * 3, H, W]
-        frames = frames.unflatten(1, (self.temporal, 3)).unflatten(0, (batch, -1))
-        return frames.flatten(1, 2).transpose(1, 2)
+        """[B, 3, K*n, H, W] in [-1, 1] to normalised latents [B, C, n, h, w]."""
+        raw = self.encode_raw(video)
+        return (raw - _channels(self.latent_mean)) / _channels(self.latent_std)
 
     def decode(self, latents: Tensor, *, new: int) -> Tensor:
-        """Pixels of the last `new` of the normalised latents [B, C, R + new, h, w]."""
-        if latents.shape[2] != self.context + new:
-            raise ValueError(
-                f"decoding {new} latents needs {self.context + new} with their left context, "
-                f"got {latents.shape[2]}"
-            )
-        return self.decode_raw(latents * self._channel(self.std) + self._channel(self.mean))
+        """[B, C, R+n, h, w] to pixels [B, 3, K*new, H, W] of the last `new` latents.
 
-    @staticmethod
-    def _channel(values: Tensor) -> Tensor:
-        return values.view(1, -1, 1, 1, 1)
+        Fewer than `context` latents before them stand for the start of a clip.
+        """
+        raw = latents * _channels(self.latent_std) + _channels(self.latent_mean)
+        return self.decode_raw(raw, new=new)
+
+    def encode_raw(self, video: Tensor) -> Tensor:
+        """As `encode`, before normalising: what training regularises and takes statistics of."""
+        b, _, f, h, w = video.shape
+        k = self.temporal
+        if f % k or h % 8 or w % 8 or f == 0:
+            raise ValueError(
+                f"TinyCodec codes multiples of {k} frames and of 8 pixels, not {f}x{h}x{w}"
+            )
+        groups = video.unflatten(2, (f // k, k)).permute(0, 2, 3, 1, 4, 5)  # [B, n, K, 3, H, W]
+        groups = groups.reshape(b * (f // k), k * 3, h, w)
+        latents = self.encoder(groups.contiguous(memory_format=torch.channels_last), b)
+        return latents.unflatten(0, (b, f // k)).transpose(1, 2)
+
+    def decode_raw(self, raw: Tensor, *, new: int) -> Tensor:
+        """As `decode`, of latents before normalising."""
+        b, _, count = raw.shape[:3]
+        if not 1 <= new <= count:
+            raise ValueError(f"cannot decode the last {new} of {count} latents")
+        groups = raw[:, :, max(0, count - new - self.context) :].transpose(1, 2)
+        kept = groups.shape[1]
+        stacked = with_past(groups.reshape(b * kept, *groups.shape[2:]), b, self.context)
+        stacked = stacked.unflatten(0, (b, kept))[:, kept - new :].flatten(0, 1)
+        pixels = self.decoder(stacked.contiguous(memory_format=torch.channels_last))
+        pixels = pixels.reshape(b, new, self.temporal, 3, *pixels.shape[2:])
+        return pixels.permute(0, 3, 1, 2, 4, 5).flatten(2, 3)
+
+    @torch.no_grad()
+    def set_statistics(self, mean: Tensor, std: Tensor) -> None:
+        """Fix what `encode` subtracts and divides by, per channel of the raw latents: [C] each."""
+        if not (torch.isfinite(mean).all() and (std > 0).all()):
+            raise ValueError("latent statistics must be finite, with a positive deviation")
+        self.latent_mean.copy_(mean)
+        self.latent_std.copy_(std)
+
+
+def _channels(values: Tensor) -> Tensor:
+    """[C] against [B, C, n, h, w]."""
+    return values[:, None, None, None]
