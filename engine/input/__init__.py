@@ -1,0 +1,1 @@
+"""Devices, bindings and scripted input. Only `devices` imports pygame."""

@@ -1,0 +1,1 @@
+"""The window: frames, overlays, HUD and screens. `api` is what the loop knows of it."""
