@@ -1,0 +1,147 @@
+"""Self-attention over history and noisy tokens, and cross-attention to text and actions.
+
+Parameter names are those of the released checkpoints. Not here: positions (rope), what surrounds
+the attention (blocks).
+
+Dimensions: B batch, N tokens (first `head` of them history), H heads, W head width, D = H*W,
+L text tokens, A action tokens.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kernels.norm import rms_norm
+from kernels.rotary import apply_rotary
+
+MAX_AMPLIFICATION = 10.0
+"""History keys grow by a learned factor between 1 and this."""
+
+
+class KeyValue(NamedTuple):
+    """Keys and values of one layer, each [B,N,H,W]."""
+
+    key: Tensor
+    value: Tensor
+
+
+class ActionKeyValue(NamedTuple):
+    """Keys and values of the action tokens of one layer, and how queries meet them."""
+
+    key: Tensor
+    value: Tensor
+    query_table: Tensor
+    """[N,P,2]: turns the noisy queries by their latent frame's time."""
+    mask: Tensor | None
+    """[N,A] True where a noisy token may look; None = everywhere."""
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Softmax attention on [B,N,H,W] tensors; returns [B,N,D]."""
+    out = F.scaled_dot_product_attention(
+        query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2), attn_mask=mask
+    )
+    return out.transpose(1, 2).flatten(2)
+
+
+class Norm(nn.Module):
+    """Root-mean-square norm across all heads at once."""
+
+    def __init__(self, dim: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(dim))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        return rms_norm(x, self.weight, self.eps)
+
+
+class Attention(nn.Module):
+    """The projections that both kinds share."""
+
+    def __init__(self, dim: int, heads: int, eps: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.to_q = nn.Linear(dim, dim)
+        self.to_k = nn.Linear(dim, dim)
+        self.to_v = nn.Linear(dim, dim)
+        self.to_out = nn.ModuleList([nn.Linear(dim, dim)])
+        self.norm_q = Norm(dim, eps)
+        self.norm_k = Norm(dim, eps)
+
+    def query(self, x: Tensor) -> Tensor:
+        """[B,N,D] to [B,N,H,W]."""
+        return self.norm_q(self.to_q(x)).unflatten(-1, (self.heads, -1))
+
+    def key_value(self, x: Tensor) -> KeyValue:
+        key = self.norm_k(self.to_k(x)).unflatten(-1, (self.heads, -1))
+        return KeyValue(key, self.to_v(x).unflatten(-1, (self.heads, -1)))
+
+
+class SelfAttention(Attention):
+    """Attention among tokens with rotary positions.
+
+    `amplify`: "none", "scalar" or "per_head" growth of the history keys.
+    `restrict`: history queries see history only.
+    """
+
+    def __init__(self, dim: int, heads: int, eps: float, amplify: str, restrict: bool) -> None:
+        super().__init__(dim, heads, eps)
+        self.restrict = restrict
+        self.history_key_scale: nn.Parameter | None = None
+        if amplify != "none":
+            self.history_key_scale = nn.Parameter(torch.ones(heads if amplify == "per_head" else 1))
+
+    def positioned(self, x: Tensor, table: Tensor, head: int) -> KeyValue:
+        """Keys and values as they are attended to: turned, history amplified."""
+        key, value = self.key_value(x)
+        key = apply_rotary(key, table)
+        if self.history_key_scale is not None and head:
+            growth = 1 + torch.sigmoid(self.history_key_scale) * (MAX_AMPLIFICATION - 1)
+            louder = (key[:, :head] * growth.view(1, 1, -1, 1)).to(key.dtype)
+            key = torch.cat([louder, key[:, head:]], dim=1)
+        return KeyValue(key, value)
+
+    def forward(
+        self, x: Tensor, table: Tensor, head: int, past: KeyValue | None, keep_history: bool
+    ) -> Tensor:
+        """Attend; the result covers only noisy tokens when `keep_history` is False."""
+        first = 0 if keep_history else head
+        query = apply_rotary(self.query(x[:, first:]), table[first:])
+        key, value = self.positioned(x, table, head)
+        if past is not None:
+            key = torch.cat([past.key, key], dim=1)
+            value = torch.cat([past.value, value], dim=1)
+        if self.restrict and head and keep_history:
+            old = attend(query[:, :head], key[:, :head], value[:, :head])
+            new = attend(query[:, head:], key, value)
+            out = torch.cat([old, new], dim=1)
+        else:
+            out = attend(query, key, value)
+        return self.to_out[0](out)
+
+
+class CrossAttention(Attention):
+    """Attention to text, and to actions through the same projections and a closed gate."""
+
+    def __init__(self, dim: int, heads: int, eps: float, actions: bool) -> None:
+        super().__init__(dim, heads, eps)
+        self.action_gate = nn.Parameter(torch.zeros(dim)) if actions else None
+
+    def action_key_value(self, tokens: Tensor, table: Tensor) -> KeyValue:
+        """Keys (turned by their latent frame's time) and values of action tokens [B,A,D]."""
+        key, value = self.key_value(tokens)
+        return KeyValue(apply_rotary(key, table), value)
+
+    def forward(
+        self, x: Tensor, text: KeyValue, mask: Tensor | None, actions: ActionKeyValue | None
+    ) -> Tensor:
+        query = self.query(x)
+        out = attend(query, text.key, text.value, mask)
+        if actions is not None and self.action_gate is not None:
+            turned = apply_rotary(query, actions.query_table)
+            moved = attend(turned, actions.key, actions.value, actions.mask)
+            out = out + moved * self.action_gate.to(moved.dtype)
+        return self.to_out[0](out)

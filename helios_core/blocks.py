@@ -1,0 +1,192 @@
+"""One transformer block, the output layer and the patchers.
+
+Modulation comes as a few rows (`kernels.norm.Rows`), never as one row per token. Parameter names
+are those of the released checkpoints.
+
+Dimensions: B batch, N tokens (first `rows.head` of them history), D width, R modulation rows,
+C latent channels, T h w latent frames, rows and columns.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from helios_core.attention import ActionKeyValue, CrossAttention, KeyValue, SelfAttention
+from kernels.gelu import gelu_tanh
+from kernels.norm import Rows, gated_residual, layer_norm, norm_modulate
+
+
+class BlockInputs(NamedTuple):
+    """What a block needs beside its tokens."""
+
+    modulation: Tensor
+    """[B,R,6,D]"""
+    rows: Rows
+    table: Tensor
+    """[N,P,2] rotary table"""
+    text: KeyValue
+    text_mask: Tensor | None
+    """[B,1,1,L] True where a text token counts"""
+    past: KeyValue | None = None
+    """Cached keys and values of the history, when its tokens are not among the N"""
+    actions: ActionKeyValue | None = None
+
+
+def matmul_dtype(x: Tensor) -> torch.dtype:
+    """The dtype in which the next matrix product runs: autocast's, or the tensor's own."""
+    kind = x.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+
+
+class AffineNorm(nn.Module):
+    """Layer norm with weight and bias, computed in fp32."""
+
+    def __init__(self, dim: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(dim))
+        self.bias = nn.Parameter(torch.zeros(dim))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        return layer_norm(x, self.weight, self.bias, self.eps, matmul_dtype(x))
+
+
+class PlainCast(nn.Module):
+    """Stands where a model has no norm before its cross-attention."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+class Projection(nn.Module):
+    """The first half of the feed-forward layer."""
+
+    def __init__(self, dim: int, inner: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(dim, inner)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return gelu_tanh(self.proj(x))
+
+
+class FeedForward(nn.Module):
+    """Widen, activate, narrow. Index 1 of `net` is a dropout in the checkpoints' layout."""
+
+    def __init__(self, dim: int, inner: int) -> None:
+        super().__init__()
+        self.net = nn.Sequential(Projection(dim, inner), nn.Identity(), nn.Linear(inner, dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x)
+
+
+class Block(nn.Module):
+    """Self-attention, cross-attention of the noisy tokens, feed-forward."""
+
+    def __init__(
+        self,
+        dim: int,
+        ffn_dim: int,
+        heads: int,
+        eps: float,
+        *,
+        cross_attn_norm: bool,
+        guidance_cross_attn: bool,
+        amplify: str,
+        restrict: bool,
+        actions: bool,
+    ) -> None:
+        super().__init__()
+        self.eps = eps
+        self.guidance_cross_attn = guidance_cross_attn
+        self.scale_shift_table = nn.Parameter(torch.randn(1, 6, dim) / dim**0.5)
+        self.attn1 = SelfAttention(dim, heads, eps, amplify, restrict)
+        self.attn2 = CrossAttention(dim, heads, eps, actions)
+        self.norm2 = AffineNorm(dim, eps) if cross_attn_norm else PlainCast()
+        self.ffn = FeedForward(dim, ffn_dim)
+
+    def forward(self, x: Tensor, inputs: BlockInputs, keep_history: bool = True) -> Tensor:
+        """[B,N,D] to [B,N,D], or to the noisy tokens only when the history is needed no more."""
+        shift, scale, gate, *ffn_rows = self._modulation(inputs.modulation)
+        rows = inputs.rows
+        normed = norm_modulate(x, scale, shift, rows, self.eps, matmul_dtype(x))
+        attended = self.attn1(normed, inputs.table, rows.head, inputs.past, keep_history)
+        if rows.head and not keep_history:
+            x, rows = x[:, rows.head :], Rows(0, rows.span)
+            gate, *ffn_rows = (row[:, 1:] for row in (gate, *ffn_rows))
+        x = gated_residual(x, attended, gate, rows)
+        x = self._cross(x, inputs, rows.head)
+        return self._feed_forward(x, ffn_rows, rows)
+
+    def history_step(
+        self, x: Tensor, modulation: Tensor, table: Tensor, last: bool
+    ) -> tuple[Tensor, KeyValue]:
+        """One layer over history alone (restricted attention): new tokens, keys and values."""
+        rows = Rows(x.shape[1], 0)
+        shift, scale, gate, *ffn_rows = self._modulation(modulation)
+        normed = norm_modulate(x, scale, shift, rows, self.eps, matmul_dtype(x))
+        past = self.attn1.positioned(normed, table, rows.head)
+        if last:
+            return x, past
+        attended = self.attn1(normed, table, rows.head, None, True)
+        x = gated_residual(x, attended, gate, rows)
+        return self._feed_forward(x, ffn_rows, rows), past
+
+    def _modulation(self, modulation: Tensor) -> tuple[Tensor, ...]:
+        return (self.scale_shift_table.float() + modulation.float()).unbind(2)
+
+    def _cross(self, x: Tensor, inputs: BlockInputs, head: int) -> Tensor:
+        if not self.guidance_cross_attn or not head:
+            out = self.attn2(self.norm2(x), inputs.text, inputs.text_mask, inputs.actions)
+            return x + out.to(x.dtype)
+        old, new = x[:, :head], x[:, head:]
+        out = self.attn2(self.norm2(new), inputs.text, inputs.text_mask, inputs.actions)
+        return torch.cat([old, new + out.to(x.dtype)], dim=1)
+
+    def _feed_forward(self, x: Tensor, ffn_rows: list[Tensor], rows: Rows) -> Tensor:
+        shift, scale, gate = ffn_rows
+        normed = norm_modulate(x, scale, shift, rows, self.eps, matmul_dtype(x))
+        return gated_residual(x, self.ffn(normed), gate, rows)
+
+
+class OutputNorm(nn.Module):
+    """The last norm, modulated by the time embedding rows [B,R,2,D]."""
+
+    def __init__(self, dim: int, eps: float) -> None:
+        super().__init__()
+        self.scale_shift_table = nn.Parameter(torch.randn(1, 2, dim) / dim**0.5)
+        self.eps = eps
+
+    def forward(self, x: Tensor, modulation: Tensor, rows: Rows) -> Tensor:
+        shift, scale = (self.scale_shift_table.float() + modulation.float()).unbind(2)
+        return norm_modulate(x, scale, shift, rows, self.eps, matmul_dtype(x))
+
+
+class Patcher(nn.Module):
+    """A convolution whose stride is its kernel, computed as one matrix product.
+
+    Sizes that the kernel does not divide are filled by repeating the last frame, row or column.
+    """
+
+    def __init__(self, channels: int, dim: int, kernel: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.kernel = kernel
+        self.weight = nn.Parameter(torch.empty(dim, channels, *kernel))
+        self.bias = nn.Parameter(torch.zeros(dim))
+        nn.init.xavier_uniform_(self.weight.flatten(1))
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """[B,C,T,h,w] to tokens [B,N,D]."""
+        x = self._padded(latents)
+        (kt, kh, kw), (b, c, t, h, w) = self.kernel, x.shape
+        x = x.view(b, c, t // kt, kt, h // kh, kh, w // kw, kw).permute(0, 2, 4, 6, 1, 3, 5, 7)
+        return F.linear(x.flatten(4).flatten(1, 3), self.weight.flatten(1), self.bias)
+
+    def _padded(self, x: Tensor) -> Tensor:
+        missing = [-size % k for size, k in zip(x.shape[2:], self.kernel, strict=True)]
+        if not any(missing):
+            return x.contiguous()
+        frames, rows, columns = missing
+        return F.pad(x, (0, columns, 0, rows, 0, frames), mode="replicate").contiguous()

@@ -1,0 +1,400 @@
+"""The Helios video diffusion transformer, in both its sizes.
+
+It predicts a velocity for the noisy latent frames of a chunk from a bounded, compressed history,
+text and actions. What does not change within a chunk is computed once and passed in: text keys
+and values per prompt, action keys and values per chunk and, with `restrict_history`, history keys
+and values per chunk. Not here: sampling (helios_core.sampling), history upkeep (memory).
+
+How a trainer calls it (autocast for bf16; everything below is differentiable):
+
+    config = small(channels=24, width=320, layers=8, text_dim=192, restrict_history=True,
+                   actions=ActionConditioning(channels=6, window=4))
+    model = HeliosTransformer(config)
+    history = make_history(kept, anchor, config.history_sizes)   # [B,C,19,h,w], [B,C,1,h,w]
+    with torch.autocast("cpu", torch.bfloat16):
+        velocity = model(x_t, t * 1000, hidden, history, actions, action_mask, text_mask=mask)
+    loss = F.mse_loss(velocity.float(), noise - x0)
+
+How a player calls it, many times per chunk with different x_t and t:
+
+    text = model.text_cache(hidden, mask)          # once per prompt
+    past = model.history_cache(history)            # once per chunk, needs restrict_history
+    act = model.action_cache(actions, batch=1, frames=T)
+    velocity = model(x_t, t, text, past, act)
+
+Dimensions: B batch, C latent channels, T latent frames, h w latent rows and columns, N tokens
+(history first), L text tokens, W pixel frames per latent frame, A action channels, D width,
+P = head width / 2, R modulation rows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from helios_core.attention import ActionKeyValue, KeyValue
+from helios_core.blocks import Block, BlockInputs, OutputNorm, Patcher, matmul_dtype
+from helios_core.conditioning import ActionEncoder, TimeTextEmbedding
+from helios_core.config import TransformerConfig, token_grid, tokens_per_frame
+from helios_core.memory import FrameIndices, History, frame_indices
+from helios_core.rope import rotary_table, time_table
+from kernels.norm import Rows
+
+MIN_SIGMA = 0.05
+"""A predicted clean latent is turned into a velocity by dividing by at least this."""
+TABLES_KEPT = 32
+"""Rotary tables kept per model; sizes and stages are few."""
+FP32_PARAMETERS = ("time_embedder", "scale_shift_table", "norm2", "history_key_scale")
+"""Parts of parameter names that stay fp32 when a model is loaded in a smaller dtype."""
+
+
+@dataclass(frozen=True)
+class TextCache:
+    """Text keys and values of every layer; prompts of one batch share one length."""
+
+    layers: tuple[KeyValue, ...]
+    mask: Tensor | None
+    """[B,1,1,L] True where a text token counts; None = all."""
+
+
+@dataclass(frozen=True)
+class HistoryCache:
+    """History keys and values of every layer, and the time positions that go with them."""
+
+    layers: tuple[KeyValue, ...]
+    indices: FrameIndices | None
+
+
+@dataclass(frozen=True)
+class ActionCache:
+    """Action keys and values of every layer and modulation additions of a chunk."""
+
+    layers: tuple[KeyValue, ...] | None
+    modulation: Tensor | None
+    """[B,T,8,D]"""
+
+
+def join_text(caches: Sequence[TextCache]) -> TextCache:
+    """Caches of several worlds as one batch."""
+    masks = [cache.mask for cache in caches]
+    if any(mask is None for mask in masks) and not all(mask is None for mask in masks):
+        raise ValueError("text caches with and without a mask cannot be joined: give all a mask")
+    mask = None if masks[0] is None else torch.cat([m for m in masks if m is not None])
+    return TextCache(_join_layers([cache.layers for cache in caches]), mask)
+
+
+def join_history(caches: Sequence[HistoryCache]) -> HistoryCache:
+    """Caches of several worlds as one batch."""
+    return HistoryCache(_join_layers([cache.layers for cache in caches]), caches[0].indices)
+
+
+def _join_layers(caches: Sequence[tuple[KeyValue, ...]]) -> tuple[KeyValue, ...]:
+    return tuple(
+        KeyValue(torch.cat([kv.key for kv in layer]), torch.cat([kv.value for kv in layer]))
+        for layer in zip(*caches, strict=True)
+    )
+
+
+class HeliosTransformer(nn.Module):
+    """See the module's docstring. `checkpoint_blocks = True` trades compute for memory."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.checkpoint_blocks = False
+        self._tables: dict[tuple, Tensor] = {}
+        dim, patch = config.dim, config.patch
+        self.patch_embedding = Patcher(config.in_channels, dim, patch)
+        if config.multi_term_memory:
+            self.patch_short = Patcher(config.in_channels, dim, patch)
+            self.patch_mid = Patcher(config.in_channels, dim, _times(patch, 2))
+            self.patch_long = Patcher(config.in_channels, dim, _times(patch, 4))
+        self.condition_embedder = TimeTextEmbedding(dim, config.freq_dim, config.text_dim)
+        self.actions = ActionEncoder(config.actions, dim) if config.actions else None
+        self.blocks = nn.ModuleList(_block(config) for _ in range(config.layers))
+        self.norm_out = OutputNorm(dim, config.eps)
+        volume = patch[0] * patch[1] * patch[2]
+        self.proj_out = nn.Linear(dim, config.out_channels * volume)
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Weights of a fresh model: the output starts at zero, history as averaged patches."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+        nn.init.zeros_(self.proj_out.weight)
+        if self.actions is not None and self.actions.to_modulation is not None:
+            nn.init.zeros_(self.actions.to_modulation.weight)
+        if self.config.multi_term_memory:
+            for patcher, factor in (
+                (self.patch_short, 1),
+                (self.patch_mid, 2),
+                (self.patch_long, 4),
+            ):
+                wide = self.patch_embedding.weight
+                for axis in (2, 3, 4):
+                    wide = wide.repeat_interleave(factor, dim=axis)
+                patcher.weight.copy_(wide / factor**3)
+
+    # What is computed once ------------------------------------------------------------------
+
+    def text_cache(self, text: Tensor, mask: Tensor | None = None) -> TextCache:
+        """Keys and values of text [B,L,text_dim] for every layer; mask [B,L] True = counts."""
+        tokens = self.condition_embedder.text(text)
+        layers = tuple(block.attn2.key_value(tokens) for block in self.blocks)
+        return TextCache(layers, None if mask is None else mask[:, None, None, :])
+
+    def history_cache(self, history: History) -> HistoryCache:
+        """Keys and values of the history for every layer; needs `restrict_history`."""
+        if not self.config.restrict_history:
+            raise ValueError(
+                "this model's history also attends to the noisy frames, so it cannot be cached: "
+                "pass the history itself, or train with restrict_history"
+            )
+        x, table = self._history_tokens(history)
+        zero = x.new_zeros(1, dtype=torch.float32)
+        modulation = self.condition_embedder.time(zero, self._dtype(x))[1][:, None]
+        x = x.to(self._residual_dtype(x))
+        layers = []
+        for i, block in enumerate(self.blocks):
+            x, past = block.history_step(x, modulation, table, i == self.config.layers - 1)
+            layers.append(past)
+        return HistoryCache(tuple(layers), history.indices)
+
+    def action_cache(
+        self,
+        actions: Tensor | None,
+        mask: Tensor | None = None,
+        *,
+        batch: int,
+        frames: int,
+        indices: FrameIndices | None = None,
+    ) -> ActionCache | None:
+        """What the blocks take of actions [B,T,W,A] (None = null); mask [B] False = null."""
+        if self.actions is None:
+            if actions is not None:
+                raise ValueError("this model was not trained with actions: pass actions=None")
+            return None
+        self._check_actions(actions, batch, frames)
+        embedded = self.actions.embed(actions, mask, batch, frames)
+        tokens = self.actions.tokens(embedded)
+        modulation = self.actions.modulation(embedded)
+        if tokens is None:
+            return ActionCache(None, modulation)
+        table = self._action_table(self._noisy_indices(indices, frames), tokens.device)
+        layers = tuple(block.attn2.action_key_value(tokens, table) for block in self.blocks)
+        return ActionCache(layers, modulation)
+
+    # The model ------------------------------------------------------------------------------
+
+    def forward(
+        self,
+        noisy: Tensor,
+        timestep: Tensor,
+        text: Tensor | TextCache,
+        history: History | HistoryCache | None = None,
+        actions: Tensor | ActionCache | None = None,
+        action_mask: Tensor | None = None,
+        *,
+        text_mask: Tensor | None = None,
+    ) -> Tensor:
+        """Velocity (noise - clean) of noisy [B,C,T,h,w] at timestep [B] in 0..1000."""
+        batch, _, frames, rows, columns = noisy.shape
+        self.config.check_size(rows, columns)
+        cache = text if isinstance(text, TextCache) else self.text_cache(text, text_mask)
+        indices = None if history is None else history.indices
+        if not isinstance(actions, ActionCache):
+            actions = self.action_cache(
+                actions, action_mask, batch=batch, frames=frames, indices=indices
+            )
+        x, table, head = self._tokens(noisy, history)
+        steps, span = frames // self.config.patch[0], tokens_per_frame(self.config, rows, columns)
+        per_frame = actions is not None and actions.modulation is not None
+        layout = Rows(head, span if per_frame else span * steps)
+        modulation, last_rows = self._modulation(timestep, head, actions, self._dtype(x))
+        x = self._run_blocks(x, modulation, layout, table, cache, history, actions, span)
+        out = self.norm_out(x, last_rows, Rows(0, layout.span))
+        velocity = self._unpatch(self.proj_out(out), steps, rows, columns)
+        return self._as_velocity(velocity, noisy, timestep)
+
+    def _run_blocks(self, x, modulation, layout, table, text, history, actions, span) -> Tensor:
+        meet = self._action_meeting(actions, table, layout.head, x.shape[1], span, history)
+        x = x.to(self._residual_dtype(x))
+        for i, block in enumerate(self.blocks):
+            inputs = BlockInputs(
+                modulation=modulation,
+                rows=layout,
+                table=table,
+                text=text.layers[i],
+                text_mask=text.mask,
+                past=history.layers[i] if isinstance(history, HistoryCache) else None,
+                actions=meet and ActionKeyValue(*actions.layers[i], *meet),
+            )
+            keep = i < self.config.layers - 1
+            if self.checkpoint_blocks and torch.is_grad_enabled():
+                x = checkpoint(block, x, inputs, keep, use_reentrant=False)
+            else:
+                x = block(x, inputs, keep)
+        return x
+
+    def _dtype(self, x: Tensor) -> torch.dtype:
+        """Dtype of embeddings: the weights', for autocast keeps its own counsel."""
+        return matmul_dtype(x)
+
+    def _residual_dtype(self, x: Tensor) -> torch.dtype:
+        """The residual stream has the weights' dtype: fp32 under autocast."""
+        return self.proj_out.weight.dtype
+
+    # Tokens and positions -------------------------------------------------------------------
+
+    def _tokens(
+        self, noisy: Tensor, history: History | HistoryCache | None
+    ) -> tuple[Tensor, Tensor, int]:
+        """Tokens [B,N,D], rotary table [N,P,2], and how many of them are history."""
+        x = self.patch_embedding(noisy)
+        indices = None if history is None else history.indices
+        frames = self._noisy_indices(indices, noisy.shape[2])[:: self.config.patch[0]]
+        table = self._table(frames, noisy.shape[3], noisy.shape[4], 1, x.device)
+        if not isinstance(history, History):
+            return x, table, 0
+        old, old_table = self._history_tokens(history)
+        return torch.cat([old, x], dim=1), torch.cat([old_table, table]), old.shape[1]
+
+    def _history_tokens(self, history: History) -> tuple[Tensor, Tensor]:
+        """[long | mid | short] tokens and their table."""
+        if not self.config.multi_term_memory:
+            raise ValueError("this model has no memory patches: pass history=None")
+        rows, columns = history.short.shape[3:]
+        self.config.check_size(rows, columns)
+        indices = history.indices or self._default_indices(1)
+        parts = []
+        if history.long is not None:
+            parts.append((history.long, self.patch_long, indices.long, 4))
+        if history.mid is not None:
+            parts.append((history.mid, self.patch_mid, indices.mid, 2))
+        parts.append((history.short, self.patch_short, indices.short, 1))
+        for latents, _, places, _ in parts:
+            if latents.shape[2] != len(places):
+                raise ValueError(
+                    f"a part of the history holds {latents.shape[2]} latent frames and "
+                    f"{len(places)} positions: build it with make_history"
+                )
+        tokens = [patcher(latents) for latents, patcher, _, _ in parts]
+        tables = [
+            self._table(places, rows, columns, pool, history.short.device)
+            for _, _, places, pool in parts
+        ]
+        return torch.cat(tokens, dim=1), torch.cat(tables)
+
+    def _default_indices(self, frames: int) -> FrameIndices:
+        return frame_indices(self.config.history_sizes, frames, anchor=self.config.anchor)
+
+    def _noisy_indices(self, indices: FrameIndices | None, frames: int) -> tuple[float, ...]:
+        noisy = (indices or self._default_indices(frames)).noisy
+        if len(noisy) != frames:
+            raise ValueError(f"{frames} noisy latent frames but {len(noisy)} frame indices")
+        return noisy
+
+    def _table(self, frames, rows, columns, pool, device) -> Tensor:
+        """A rotary table for latent rows and columns; the newest few are kept."""
+        key = (frames, rows, columns, pool, device)
+        if key not in self._tables:
+            if len(self._tables) >= TABLES_KEPT:
+                self._tables.pop(next(iter(self._tables)))
+            grid = token_grid(self.config, rows, columns)
+            dims, theta = self.config.rope_dim, self.config.rope_theta
+            self._tables[key] = rotary_table(
+                frames, *grid, dims=dims, theta=theta, pool=pool, device=device
+            )
+        return self._tables[key]
+
+    # Conditioning ---------------------------------------------------------------------------
+
+    def _modulation(
+        self, timestep: Tensor, head: int, actions: ActionCache | None, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor]:
+        """Rows for the blocks [B,R,6,D] (history first) and for the output [B,R',2,D]."""
+        embedded, six = self.condition_embedder.time(timestep, dtype)
+        two = embedded[:, None, None].expand(-1, 1, 2, -1)
+        rows = six[:, None]
+        if actions is not None and actions.modulation is not None:
+            rows = rows + actions.modulation[:, :, :6].to(rows.dtype)
+            two = two + actions.modulation[:, :, 6:].to(two.dtype)
+        if head:
+            old = six
+            if self.config.zero_history_timestep:
+                zero = torch.zeros_like(timestep[:1])
+                old = self.condition_embedder.time(zero, dtype)[1].expand(len(six), -1, -1)
+            rows = torch.cat([old[:, None], rows], dim=1)
+        return rows, two
+
+    def _check_actions(self, actions: Tensor | None, batch: int, frames: int) -> None:
+        assert self.actions is not None
+        config = self.actions.config
+        wanted = (batch, frames, config.window, config.channels)
+        if actions is not None and tuple(actions.shape) != wanted:
+            raise ValueError(f"actions have shape {tuple(actions.shape)}; this call wants {wanted}")
+
+    def _action_table(self, frames: tuple[float, ...], device: torch.device) -> Tensor:
+        """Time table of the action tokens: each at its latent frame."""
+        assert self.config.actions is not None
+        places = tuple(f for f in frames for _ in range(self.config.actions.window))
+        return time_table(
+            places, dims=self.config.rope_dim, theta=self.config.rope_theta, device=device
+        )
+
+    def _action_meeting(
+        self, actions: ActionCache | None, table, head: int, tokens: int, span: int, history
+    ) -> tuple[Tensor, Tensor | None] | None:
+        """Query table and mask of the action attention, the same for every layer."""
+        if actions is None or actions.layers is None:
+            return None
+        indices = None if history is None else history.indices
+        steps = (tokens - head) // span
+        frames = self._noisy_indices(indices, steps)
+        device = table.device
+        query = time_table(
+            frames, dims=self.config.rope_dim, theta=self.config.rope_theta, device=device
+        ).repeat_interleave(span, dim=0)
+        if steps == 1:
+            return query, None
+        assert self.config.actions is not None
+        own = torch.arange(steps, device=device)
+        seen = own.repeat_interleave(self.config.actions.window)
+        return query, own.repeat_interleave(span)[:, None] >= seen[None, :]
+
+    # Output ---------------------------------------------------------------------------------
+
+    def _unpatch(self, x: Tensor, steps: int, rows: int, columns: int) -> Tensor:
+        """Tokens [B,N,p*C] to latents [B,C,T,h,w]."""
+        pt, ph, pw = self.config.patch
+        x = x.view(x.shape[0], steps, rows // ph, columns // pw, pt, ph, pw, -1)
+        return x.permute(0, 7, 1, 4, 2, 5, 3, 6).reshape(x.shape[0], -1, steps * pt, rows, columns)
+
+    def _as_velocity(self, out: Tensor, noisy: Tensor, timestep: Tensor) -> Tensor:
+        if self.config.prediction == "velocity":
+            return out
+        sigma = (timestep.float() / 1000).clamp(min=MIN_SIGMA).view(-1, 1, 1, 1, 1)
+        return (noisy.float() - out.float()) / sigma
+
+
+def _times(patch: tuple[int, int, int], factor: int) -> tuple[int, int, int]:
+    return patch[0] * factor, patch[1] * factor, patch[2] * factor
+
+
+def _block(config: TransformerConfig) -> Block:
+    return Block(
+        config.dim,
+        config.ffn_dim,
+        config.heads,
+        config.eps,
+        cross_attn_norm=config.cross_attn_norm,
+        guidance_cross_attn=config.guidance_cross_attn,
+        amplify=config.amplify_history,
+        restrict=config.restrict_history,
+        actions=config.actions is not None and config.actions.cross_attention,
+    )

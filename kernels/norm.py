@@ -1,0 +1,115 @@
+"""Normalisations of the transformer and the additions that follow them.
+
+Plain-torch definitions: value and gradient of every faster version are those of the functions
+here. Nothing else of the project is imported. Run: `pytest tests/kernels`.
+
+Dimensions: B batch, N tokens, D model width, R modulation rows, T latent frames.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class Rows(NamedTuple):
+    """Which modulation row belongs to which token; never a tensor of one row per token.
+
+    The first `head` tokens (history) take row 0. The tokens after them take one row per `span`
+    tokens: a single row when `span` is all of them, one per latent frame when `span` is the
+    number of tokens of a latent frame.
+    """
+
+    head: int
+    span: int
+
+    def count(self, tokens: int) -> int:
+        """How many rows a sequence of `tokens` needs."""
+        return (self.head > 0) + (tokens - self.head) // max(self.span, 1)
+
+    def index(self, tokens: int, device: torch.device | str = "cpu") -> Tensor:
+        """The same map written out, [N] int64: for kernels and tests."""
+        after = torch.arange(tokens - self.head, device=device) // max(self.span, 1)
+        return torch.cat([after.new_zeros(self.head), after + (self.head > 0)])
+
+
+def layer_norm(
+    x: Tensor,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-6,
+    dtype: torch.dtype | None = None,
+) -> Tensor:
+    """Layer norm over the last dimension, computed in fp32 and returned as `dtype` (or x's)."""
+    weight = None if weight is None else weight.float()
+    bias = None if bias is None else bias.float()
+    return F.layer_norm(x.float(), x.shape[-1:], weight, bias, eps).to(dtype or x.dtype)
+
+
+def rms_norm(x: Tensor, weight: Tensor, eps: float = 1e-6) -> Tensor:
+    """Root-mean-square norm over the last dimension, computed in fp32, returned as x's dtype."""
+    x32 = x.float()
+    inverse = torch.rsqrt(x32.square().mean(-1, keepdim=True) + eps)
+    return (x32 * inverse * weight.float()).to(x.dtype)
+
+
+def norm_modulate(
+    x: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    rows: Rows,
+    eps: float,
+    dtype: torch.dtype | None = None,
+) -> Tensor:
+    """Layer norm of x [B,N,D], then `* (1 + scale) + shift` by row [B,R,D], in fp32."""
+    normed = F.layer_norm(x.float(), x.shape[-1:], None, None, eps)
+    factor = 1 + scale.float()
+    parts = [
+        torch.addcmul(add, part, mul)
+        for part, mul, add in zip(
+            _split(normed, rows),
+            _row_views(factor, rows),
+            _row_views(shift.float(), rows),
+            strict=True,
+        )
+    ]
+    return _join(parts).to(dtype or x.dtype)
+
+
+def gated_residual(x: Tensor, y: Tensor, gate: Tensor, rows: Rows) -> Tensor:
+    """x + y * gate with x, y [B,N,D] and gate by row [B,R,D], in fp32, returned as x's dtype."""
+    parts = [
+        torch.addcmul(base, part, mul)
+        for base, part, mul in zip(
+            _split(x.float(), rows),
+            _split(y.float(), rows),
+            _row_views(gate.float(), rows),
+            strict=True,
+        )
+    ]
+    return _join(parts).to(x.dtype)
+
+
+def _split(x: Tensor, rows: Rows) -> list[Tensor]:
+    """Views [B,1,head,D] and [B,R',span,D] of x [B,N,D]; an empty part is left out."""
+    tokens = x.shape[1]
+    parts = []
+    if rows.head:
+        parts.append(x[:, : rows.head].unsqueeze(1))
+    if tokens > rows.head:
+        parts.append(x[:, rows.head :].unflatten(1, (-1, rows.span)))
+    return parts
+
+
+def _row_views(rows_tensor: Tensor, rows: Rows) -> list[Tensor]:
+    """Views [B,1,1,D] and [B,R',1,D] of a row tensor [B,R,D], to go with `_split`."""
+    views = rows_tensor.unsqueeze(2)
+    if not rows.head:
+        return [views]
+    return [views[:, :1]] if views.shape[1] == 1 else [views[:, :1], views[:, 1:]]
+
+
+def _join(parts: list[Tensor]) -> Tensor:
+    flat = [part.flatten(1, 2) for part in parts]
+    return flat[0] if len(flat) == 1 else torch.cat(flat, dim=1)
