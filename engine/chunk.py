@@ -48,6 +48,8 @@ class Chunk:
     """For `World.decode(state_after, latents)`, which gives these frames again."""
     director_before: Any
     """The director's snapshot before this latch."""
+    director_after: Any
+    """And after it."""
     make_seconds: float = 0.0
     """Time that steps and decoding took."""
 

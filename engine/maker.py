@@ -1,0 +1,144 @@
+"""One chunk from one latch: the step that windowed and headless play share.
+
+Input, director and world meet here and nowhere else. The maker knows no time but the one it is
+told and no thread; the producer (engine.producer) calls it beside the window, headless play
+(engine.headless) calls it in a plain loop, and both get the same chunks from the same input.
+
+    maker = ChunkMaker(world, PassThrough())
+    maker.jump(Place(state=world.start(seed=0)))
+    chunk = maker.make(window, typed_prompt=None, now=0.0)
+
+F pixel frames of a chunk, A action channels.
+"""
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+from engine.chunk import Chunk
+from engine.director import Director, LatchContext, LatchPlan, LoadState, SaveState
+from engine.input.events import InputWindow
+from helios_core.world_api import World
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Place:
+    """Where a line of play stands: all that the next chunk continues."""
+
+    state: Any
+    director: Any = None
+    """The director's snapshot; None leaves the director as it is."""
+
+
+class ChunkMaker:
+    """Turns latched input into chunks, and keeps the place, the branch and the named states."""
+
+    def __init__(self, world: World, director: Director) -> None:
+        self.world = world
+        self.director = director
+        self.branch = -1
+        self.generation = 0
+        self._place: Place | None = None
+        self._named: dict[str, Place] = {}
+        self._last_frames = None
+
+    @property
+    def state(self) -> Any:
+        """World state that the next chunk continues."""
+        assert self._place is not None, "jump to a place first"
+        return self._place.state
+
+    @property
+    def first_frame(self) -> int:
+        """World frame at which the next chunk begins."""
+        return self.state.chunk * self.world.info.chunk_frames
+
+    def jump(self, place: Place, *, generation: int = 0) -> None:
+        """Go on from another place, on a branch of its own."""
+        if place.director is not None:
+            self.director.restore(place.director)
+        self._place = replace(place, director=self.director.snapshot())
+        self._last_frames = None
+        self.branch += 1
+        self.generation = generation
+
+    def make(
+        self,
+        window: InputWindow,
+        *,
+        typed_prompt: str | None,
+        now: float,
+        prepared: Any = None,
+    ) -> Chunk:
+        """Latch, generate and decode the next chunk. `prepared` is that of `self.state`."""
+        assert self._place is not None, "jump to a place first"
+        before = self._place
+        plan = self._latch(before, window, typed_prompt)
+        origin = self._named_states(before, plan)
+        started = time.perf_counter()
+        after, latents = generate(
+            self.world, origin.state, plan, prepared if origin is before else None
+        )
+        frames = self.world.decode(after, latents)
+        took = time.perf_counter() - started
+        self._place = Place(state=after, director=self.director.snapshot())
+        self._last_frames = frames
+        return Chunk(
+            index=origin.state.chunk,
+            branch=self.branch,
+            generation=self.generation,
+            frames=frames,
+            requested=window.requested,
+            plan=plan,
+            latch_time=now,
+            state_before=origin.state,
+            state_after=after,
+            latents=latents,
+            director_before=origin.director,
+            director_after=self._place.director,
+            make_seconds=took,
+        )
+
+    def _latch(self, place: Place, window: InputWindow, typed_prompt: str | None) -> LatchPlan:
+        info = self.world.info
+        context = LatchContext(
+            chunk=place.state.chunk,
+            first_frame=place.state.chunk * info.chunk_frames,
+            fps=info.fps,
+            requested=window.requested,
+            last_frames=self._last_frames,
+            pressed=window.pressed,
+            tapped=window.tapped,
+            idle_frames=window.idle_frames,
+            typed_prompt=typed_prompt,
+            state=place.state,
+        )
+        plan = self.director.latch(context)
+        return replace(plan, applied=info.spec.validate(plan.applied))
+
+    def _named_states(self, before: Place, plan: LatchPlan) -> Place:
+        """Save and load what the plan names; returns the place that the chunk continues."""
+        origin = before
+        for effect in plan.effects:
+            if isinstance(effect, SaveState):
+                self._named[effect.name] = origin
+            elif isinstance(effect, LoadState):
+                if effect.name not in self._named:
+                    known = ", ".join(sorted(self._named)) or "none"
+                    raise ValueError(f"no state {effect.name!r} was saved so far (known: {known})")
+                origin = self._named[effect.name]
+                self.director.restore(origin.director)
+                self.branch += 1
+        return origin
+
+
+def generate(world: World, state: Any, plan: LatchPlan, prepared: Any = None) -> tuple[Any, Any]:
+    """The world's next state and latents under a plan. Pure, so a chunk can be made again."""
+    if plan.cut is not None:
+        state = world.cut(state, keep_anchor=plan.cut.keep_anchor, keep_last=plan.cut.keep_last)
+    if plan.reanchor:
+        state = world.reanchor(state)
+    if plan.cut is not None or plan.reanchor:
+        prepared = None
+    actions = plan.applied if world.info.spec.size else None
+    return world.generate(state, actions, plan.prompt, crossfade=plan.crossfade, prepared=prepared)

@@ -1,0 +1,132 @@
+"""Pictures and videos in files: mp4 writing beside the play, reading a start image or clip, PNG.
+
+A `Film` encodes in a thread of its own behind a short queue, so that a frame costs the loop a
+copy and no more; when the encoder falls behind, `write` waits. Not here: rollouts (they have a
+format of their own in engine.rollouts) and overlays.
+
+    film = Film(Path("out.mp4"), fps=20); film.write(frame); film.close()
+
+F pixel frames, H W pixels.
+"""
+
+import queue
+import threading
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+QUEUE_FRAMES = 64
+"""Frames that may wait for the encoder: about three seconds, 47 MB at 640x384."""
+
+
+class Film:
+    """An mp4 (H.264) that grows by one frame at a time. Errors of the encoder are OSErrors."""
+
+    def __init__(self, path: Path, *, fps: int) -> None:
+        import av
+
+        path = Path(path)
+        if path.suffix.lower() != ".mp4":
+            raise ValueError(f"{path}: videos are written as .mp4")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self.frames = 0
+        self.high_water = 0
+        """The most frames that ever waited."""
+        self._container = av.open(str(path), "w")
+        self._fps = fps
+        self._stream = None
+        self._failure: OSError | None = None
+        self._queue: queue.Queue[np.ndarray | None] = queue.Queue(QUEUE_FRAMES)
+        self._thread = threading.Thread(target=self._encode_all, name="film", daemon=True)
+        self._thread.start()
+
+    def write(self, frame: np.ndarray) -> None:
+        """Append a frame uint8 [H, W, 3]; all of one size."""
+        if self._failure is not None:
+            raise self._failure
+        self.frames += 1
+        self._queue.put(np.array(frame, copy=True))
+        self.high_water = max(self.high_water, self._queue.qsize())
+
+    def close(self) -> None:
+        """Finish the file; raises what the encoder ran into."""
+        self._queue.put(None)
+        self._thread.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def _encode_all(self) -> None:
+        try:
+            while (frame := self._queue.get()) is not None:
+                self._encode(frame)
+            if self._stream is not None:
+                self._container.mux(self._stream.encode(None))
+            self._container.close()
+        except OSError as error:
+            self._failure = OSError(f"{self.path}: {error.strerror or error}")
+            while self._queue.get() is not None:
+                pass
+
+    def _encode(self, frame: np.ndarray) -> None:
+        import av
+
+        frame = _even(frame)
+        if self._stream is None:
+            stream = self._container.add_stream("libx264", rate=Fraction(self._fps))
+            stream.height, stream.width = frame.shape[:2]
+            stream.pix_fmt = "yuv420p"
+            stream.options = {"preset": "veryfast", "crf": "18", "threads": "1"}
+            self._stream = stream
+        picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+        self._container.mux(self._stream.encode(picture))
+
+
+def _even(frame: np.ndarray) -> np.ndarray:
+    """H.264 in 4:2:0 wants even sizes: repeat the last row or column of an odd one."""
+    pad = ((0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0))
+    return np.pad(frame, pad, mode="edge") if any(p[1] for p in pad) else frame
+
+
+def read_image(path: Path) -> np.ndarray:
+    """uint8 [H, W, 3] of an image file (PNG, JPEG, WebP ...)."""
+    return _read(path, most=1)[0]
+
+
+def read_clip(path: Path, *, most: int = 2048) -> np.ndarray:
+    """uint8 [F, H, W, 3] of a video file, at most so many frames."""
+    return np.stack(_read(path, most=most))
+
+
+def _read(path: Path, *, most: int) -> list[np.ndarray]:
+    import av
+
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
+    frames: list[np.ndarray] = []
+    try:
+        with av.open(str(path)) as container:
+            for frame in container.decode(video=0):
+                frames.append(frame.to_ndarray(format="rgb24"))
+                if len(frames) == most:
+                    break
+    except (av.FFmpegError, IndexError) as error:
+        raise ValueError(f"{path}: not an image or a video that can be read ({error})") from error
+    if not frames:
+        raise ValueError(f"{path}: holds no pictures")
+    return frames
+
+
+def png_bytes(frame: np.ndarray) -> bytes:
+    """A picture uint8 [H, W, 3] as PNG."""
+    import av
+
+    codec = av.CodecContext.create("png", "w")
+    codec.height, codec.width = frame.shape[:2]
+    codec.pix_fmt = "rgb24"
+    codec.time_base = Fraction(1, 1)
+    packets = codec.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), "rgb24"))
+    packets += codec.encode(None)
+    return b"".join(bytes(packet) for packet in packets)
