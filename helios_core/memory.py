@@ -16,6 +16,7 @@ T latent frames of a chunk.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -66,7 +67,7 @@ def frame_indices(sizes: HistorySizes, frames: int, *, anchor: bool = True) -> F
     long, mid, recent = sizes
     first = 1 if anchor else 0
     ends = [first, first + long, first + long + mid, first + long + mid + recent]
-    span = [tuple(float(i) for i in range(a, b)) for a, b in zip(ends, ends[1:], strict=False)]
+    span = [tuple(float(i) for i in range(a, b)) for a, b in pairwise(ends)]
     noisy = tuple(float(i) for i in range(ends[-1], ends[-1] + frames))
     return FrameIndices(
         long=span[0], mid=span[1], short=((0.0,) if anchor else ()) + span[2], noisy=noisy

@@ -64,31 +64,21 @@ def norm_modulate(
 ) -> Tensor:
     """Layer norm of x [B,N,D], then `* (1 + scale) + shift` by row [B,R,D], in fp32."""
     normed = F.layer_norm(x.float(), x.shape[-1:], None, None, eps)
-    factor = 1 + scale.float()
-    parts = [
-        torch.addcmul(add, part, mul)
-        for part, mul, add in zip(
-            _split(normed, rows),
-            _row_views(factor, rows),
-            _row_views(shift.float(), rows),
-            strict=True,
-        )
-    ]
-    return _join(parts).to(dtype or x.dtype)
+    return _multiply_add(normed, 1 + scale.float(), _row_views(shift.float(), rows), rows).to(
+        dtype or x.dtype
+    )
 
 
 def gated_residual(x: Tensor, y: Tensor, gate: Tensor, rows: Rows) -> Tensor:
     """x + y * gate with x, y [B,N,D] and gate by row [B,R,D], in fp32, returned as x's dtype."""
-    parts = [
-        torch.addcmul(base, part, mul)
-        for base, part, mul in zip(
-            _split(x.float(), rows),
-            _split(y.float(), rows),
-            _row_views(gate.float(), rows),
-            strict=True,
-        )
-    ]
-    return _join(parts).to(x.dtype)
+    return _multiply_add(y.float(), gate.float(), _split(x.float(), rows), rows).to(x.dtype)
+
+
+def _multiply_add(x: Tensor, factor: Tensor, added: list[Tensor], rows: Rows) -> Tensor:
+    """x * factor + added, part by part, joined to [B,N,D] again."""
+    pieces = zip(_split(x, rows), _row_views(factor, rows), added, strict=True)
+    parts = [torch.addcmul(add, part, mul).flatten(1, 2) for part, mul, add in pieces]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 
 def _split(x: Tensor, rows: Rows) -> list[Tensor]:
@@ -102,14 +92,9 @@ def _split(x: Tensor, rows: Rows) -> list[Tensor]:
     return parts
 
 
-def _row_views(rows_tensor: Tensor, rows: Rows) -> list[Tensor]:
+def _row_views(row_tensor: Tensor, rows: Rows) -> list[Tensor]:
     """Views [B,1,1,D] and [B,R',1,D] of a row tensor [B,R,D], to go with `_split`."""
-    views = rows_tensor.unsqueeze(2)
+    views = row_tensor.unsqueeze(2)
     if not rows.head:
         return [views]
     return [views[:, :1]] if views.shape[1] == 1 else [views[:, :1], views[:, 1:]]
-
-
-def _join(parts: list[Tensor]) -> Tensor:
-    flat = [part.flatten(1, 2) for part in parts]
-    return flat[0] if len(flat) == 1 else torch.cat(flat, dim=1)
