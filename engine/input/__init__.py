@@ -1,1 +1,4 @@
-"""Devices, bindings and scripted input. Only `devices` imports pygame."""
+"""Input: devices, scripts and replays become timed events; a mapper turns them into actions.
+
+Only `devices.py` imports pygame.
+"""

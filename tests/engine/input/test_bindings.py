@@ -1,0 +1,135 @@
+"""Bindings: layers, conflicts and mistakes that are named, and the user's file."""
+
+import pytest
+import yaml
+
+from engine.input import names
+from engine.input.bindings import (
+    DEFAULT_CHANNELS,
+    DEFAULT_COMMANDS,
+    Binding,
+    bindings_from,
+    read_user_bindings,
+    write_user_bindings,
+)
+from helios_core.actions import WALK_SPEC
+
+
+def bound(bindings, target) -> list[str]:
+    return [str(b) for b in {**bindings.channels, **bindings.commands}[target]]
+
+
+def test_every_default_names_an_input_and_no_input_drives_two_things():
+    seen: dict[str, str] = {}
+    for target, texts in {**DEFAULT_CHANNELS, **DEFAULT_COMMANDS}.items():
+        for text in texts:
+            name = Binding.parse(text).input
+            assert seen.setdefault(name, target) == target
+
+
+def test_a_later_layer_replaces_a_channel_and_takes_the_inputs_it_claims():
+    bindings = bindings_from(
+        WALK_SPEC,
+        pack={"channels": {"jump": ["j"]}},
+        user={"channels": {"run": ["space"], "jump": ["k", "w"]}, "tuning": {"curve": 1.0}},
+        scene={"channels": {"strafe": ["k"]}},
+    )
+    assert bound(bindings, "jump") == ["w"]
+    assert bound(bindings, "run") == ["space"]
+    assert bound(bindings, "strafe") == ["k"]
+    assert bound(bindings, "move_forward") == ["-s", "pad.left_y"]
+    assert bindings.tuning.curve == 1.0
+    assert bindings.notes == (
+        "your bindings: 'w' moved from move_forward to jump",
+        "the scene's bindings: 'k' moved from jump to strafe",
+    )
+    assert bindings.owner("w") == "jump"
+
+
+def test_a_channel_may_take_a_window_key_and_then_has_it():
+    bindings = bindings_from(WALK_SPEC, scene={"channels": {"jump": ["return"]}})
+    assert bindings.command("return") is None
+    assert bindings.command("enter") == "prompt"
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        ({"channels": {"jmp": ["w"]}}, "no channel 'jmp'; did you mean 'jump'"),
+        ({"channels": {"jump": ["x"], "run": "x"}}, "'x' is bound to jump and to run"),
+        ({"channels": {"jump": ["left shft"]}}, "jump: no input is called 'left shft'; did you"),
+        ({"channels": {"jump": ["d*fast"]}}, "'fast' is not a number"),
+        ({"channels": {"jump": ["d*0"]}}, "above 0"),
+        ({"channels": {"jump": [True]}}, "write it in quotes"),
+        ({"channels": {"jump": {"a": 1}}}, "expected a list of inputs"),
+        ({"channels": ["jump"]}, "expected `name:"),
+        ({"comands": {}}, "unknown key 'comands'; did you mean 'commands'"),
+        ({"commands": {"rewnd": ["r"]}}, "unknown key 'rewnd'; did you mean 'rewind'"),
+        ({"tuning": {"curv": 2}}, "unknown key 'curv'; did you mean 'curve'"),
+        ({"tuning": {"curve": 9}}, r"curve: 9 is outside \[0.2, 5\]"),
+        ({"tuning": {"curve": "hard"}}, "'hard' is not a number"),
+        ({"tuning": {"invert_look": 1}}, "neither true nor false"),
+    ],
+)
+def test_a_mistake_is_named_with_its_layer(layer, message):
+    with pytest.raises(ValueError, match=message) as error:
+        bindings_from(WALK_SPEC, user=layer, user_name="my.yaml")
+    assert "my.yaml" in str(error.value)
+
+
+def test_the_users_file_may_speak_of_other_worlds_a_pack_may_not():
+    layer = {"channels": {"use": ["w"]}}
+    bindings = bindings_from(WALK_SPEC, user=layer)
+    assert "use is not a channel of this world" in bindings.notes[0]
+    assert "w" in bound(bindings, "move_forward")
+    with pytest.raises(ValueError, match="pack's bindings: this world has no channel 'use'"):
+        bindings_from(WALK_SPEC, pack=layer)
+
+
+def test_remapping_takes_the_key_from_its_owner_and_says_so():
+    bindings = bindings_from(WALK_SPEC).bind("jump", Binding(input="w"))
+    assert bound(bindings, "jump") == ["w"]
+    assert bindings.owner("w") == "jump"
+    assert "'w' moved from move_forward to jump" in bindings.notes[-1]
+    assert bindings_from(WALK_SPEC).bind("jump").unbound() == ("jump",)
+
+
+def test_the_users_file_keeps_what_it_says_of_other_worlds(tmp_path):
+    path = tmp_path / "config" / "bindings.yaml"
+    base = bindings_from(WALK_SPEC)
+    assert read_user_bindings(path) == {}
+    path.parent.mkdir()
+    path.write_text("channels: {attack: [x], jump: [j]}\n")
+    changed = base.bind("run", Binding(input="r", scale=1.0)).tuned(invert_look=True)
+    write_user_bindings(path, changed, base)
+    layer = read_user_bindings(path)
+    assert layer == {
+        "channels": {"attack": ["x"], "run": ["r"]},
+        "tuning": {"invert_look": True},
+    }
+    again = bindings_from(WALK_SPEC, user=layer)
+    assert again.channels == changed.channels
+    assert again.tuning == changed.tuning
+
+
+@pytest.mark.parametrize("text", ["channels: [", "- w", "keys: {}"])
+def test_a_broken_users_file_is_named(tmp_path, text):
+    path = tmp_path / "bindings.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"bindings\.yaml"):
+        bindings_from(WALK_SPEC, user=read_user_bindings(path))
+
+
+def test_a_layer_written_out_reads_back_the_same():
+    bindings = bindings_from(WALK_SPEC, user={"channels": {"jump": [1, "é", "-minus*0.25"]}})
+    text = yaml.safe_dump(bindings.to_dict(), allow_unicode=True)
+    again = bindings_from(WALK_SPEC, scene=yaml.safe_load(text))
+    assert again.to_dict() == bindings.to_dict()
+
+
+def test_labels_read_like_key_caps():
+    assert names.label("left shift") == "Shift"
+    assert names.label("w") == "W"
+    assert names.label("pad.left_shoulder") == "Pad Left Shoulder"
+    assert bindings_from(WALK_SPEC).label("jump") == "Space  Pad A"
+    assert bindings_from(WALK_SPEC).bind("jump").label("jump") == "not bound"
