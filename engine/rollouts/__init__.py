@@ -1,0 +1,1 @@
+"""Recordings that are datasets: writer, reader, replay, and the world as an environment."""

@@ -1,0 +1,98 @@
+"""The reader: random windows that resume exactly, journals read as they are, clear refusals."""
+
+import pickle
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from engine.rollouts.reader import RolloutDataset
+from engine.rollouts.writer import RolloutWriter
+from tests.engine.rollouts.scenes import (
+    CHUNK,
+    POSE,
+    record_dataset,
+    record_episode,
+    small_spec,
+    small_world,
+)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    path = tmp_path_factory.mktemp("reader") / "a"
+    record_dataset(path, [3, 1, 6])
+    return path
+
+
+def test_windows_resume_exactly(root):
+    whole = list(islice(RolloutDataset.open(root).windows(6, seed=5), 8))
+    stream = RolloutDataset.open(root).windows(6, seed=5)
+    for _ in range(3):
+        next(stream)
+    again = RolloutDataset.open(root).windows(6, seed=5, start=stream.position)
+    for before, after in zip(whole[3:], again, strict=False):
+        assert (before.episode, before.start) == (after.episode, after.start)
+        np.testing.assert_array_equal(before.frames, after.frames)
+
+
+def test_another_seed_gives_other_windows(root):
+    def places(seed):
+        stream = RolloutDataset.open(root).windows(6, seed=seed)
+        return [stream.draw(i) for i in range(8)]
+
+    assert places(0) == places(0) and places(0) != places(1)
+
+
+def test_shards_share_the_stream_without_overlap(root):
+    data = RolloutDataset.open(root)
+    whole = data.windows(6, seed=2)
+    shards = [data.windows(6, seed=2, shard=(k, 3)) for k in range(3)]
+    assert [whole.draw(i) for i in range(9)] == [shards[i % 3].draw(i // 3) for i in range(9)]
+
+
+def test_every_position_is_equally_likely(root):
+    stream = RolloutDataset.open(root).windows(8, seed=0)
+    places, counts = np.unique([stream.draw(i) for i in range(4400)], axis=0, return_counts=True)
+    assert len(places) == (12 - 7) + (24 - 7), "the episode of 4 frames has no window of 8"
+    assert counts.min() > 140 and counts.max() < 270, "200 expected of each"
+
+
+def test_windows_of_chosen_episodes(root):
+    stream = RolloutDataset.open(root).windows(4, seed=0, episodes=[1])
+    assert [stream.draw(i) for i in range(3)] == [(1, 0)] * 3
+
+
+def test_a_window_too_long_is_refused(root):
+    data = RolloutDataset.open(root)
+    with pytest.raises(ValueError, match="the longest has 24"):
+        data.windows(25)
+    with pytest.raises(ValueError, match="episode 1 has 4 frames"):
+        data.read(1, 2, 3)
+    with pytest.raises(ValueError, match="no episode 9"):
+        data.read(9)
+
+
+def test_a_pickled_dataset_opens_again(root):
+    data = pickle.loads(pickle.dumps(RolloutDataset.open(root)))
+    assert data.read(0, 0, 2).frames.shape[0] == 2
+
+
+def test_no_recording_is_a_clear_error(tmp_path):
+    with pytest.raises(ValueError, match="is not a recording"):
+        RolloutDataset.open(tmp_path)
+
+
+def test_a_recording_is_readable_while_it_goes_on(tmp_path):
+    world = small_world()
+    with RolloutWriter.open(tmp_path / "a", small_spec(world, extras=(POSE,))) as writer:
+        truth = record_episode(writer, world, chunks=5, switches={2: "snow"})
+        while writer.status.chunks_stored < 5:
+            pass
+        data = RolloutDataset.open(tmp_path / "a")
+        window = data.read(0)
+        assert len(truth) - CHUNK <= len(window.frames) < len(truth), "the newest chunk may wait"
+        assert np.abs(window.frames.astype(int) - truth[: len(window.frames)]).mean() < 10
+        assert world.load_state(data.state(0)).chunk == 0
+        assert window.prompts[8] == "snow"
+    assert RolloutDataset.open(tmp_path / "a").read(0).frames.shape == truth.shape
