@@ -1,0 +1,55 @@
+"""Trained modules on disk: weights in safetensors beside the config that rebuilds them.
+
+A step publishes its modules into `<run>/final/`; later steps and the export read them from there.
+Not a pack: `training.export` makes packs.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from training.config import build, plain
+
+KINDS = {
+    "tiny_codec": ("helios_core.codecs.tiny", "TinyCodecConfig", "TinyCodec"),
+    "helios": ("helios_core.transformer", "TransformerConfig", "HeliosTransformer"),
+    "small_text": ("helios_core.text.small", "SmallTextConfig", "SmallTextEncoder"),
+}
+"""Kind to module, config class and class."""
+
+
+def make(kind: str, config: Mapping[str, Any] | Any) -> nn.Module:
+    """A fresh module of a kind from its config (a mapping or the dataclass itself)."""
+    if kind not in KINDS:
+        raise ValueError(f"no kind of module {kind!r}; known: {', '.join(KINDS)}")
+    place, config_name, class_name = KINDS[kind]
+    module = import_module(place)
+    if isinstance(config, Mapping):
+        config = build(getattr(module, config_name), config, kind)
+    return getattr(module, class_name)(config)
+
+
+def save(folder: Path, name: str, kind: str, module: nn.Module) -> None:
+    """Write `<name>.safetensors` and `<name>.json` into the folder."""
+    tensors = {k: v.detach().cpu().contiguous().clone() for k, v in module.state_dict().items()}
+    save_file(tensors, folder / f"{name}.safetensors")
+    config: Any = module.config
+    text = json.dumps({"kind": kind, "config": plain(asdict(config))}, indent=1)
+    (folder / f"{name}.json").write_text(text)
+
+
+def load(folder: Path, name: str, device: torch.device | str = "cpu") -> nn.Module:
+    """A published module with its weights, frozen and in evaluation mode."""
+    if not (folder / f"{name}.json").exists():
+        raise ValueError(f"{folder}: no module {name!r} was published here; run that step first")
+    described = json.loads((folder / f"{name}.json").read_text())
+    module = make(described["kind"], described["config"])
+    module.load_state_dict(load_file(folder / f"{name}.safetensors"))
+    return module.to(device).eval().requires_grad_(False)

@@ -1,0 +1,1 @@
+"""Clips on disk and in memory: rendering, encoding, windows for training, corruption."""

@@ -1,0 +1,199 @@
+"""Training windows over latent clips held in memory: history, anchor, targets, actions, text.
+
+All clips lie in one flat row of latents; a window is a list of indices into it, so that a batch
+is one gather however long the clips are. Not here: corruption, which changes the values.
+
+Legend: B batch, T target latents, K history latents before them, W pixel frames per latent,
+A action channels, C latent channels, h w rows and columns.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from helios_core.actions import ActionSpec
+from helios_core.conditioning import encode_actions
+from training.data import shards
+from training.trainer.draw import Draw
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowConfig:
+    """How windows are drawn."""
+
+    targets: int = 1
+    """Latents per chunk."""
+    history: int = 19
+    """Latents of history beside the anchor."""
+    text_to_video: float = 0.05
+    """Share of windows without any history or anchor."""
+    image_to_video: float = 0.1
+    """Share with one frame only, which is the anchor as well."""
+    partial: float = 0.15
+    """Share whose history began a few latents ago, as at the start of a session."""
+    anchor_dropped: float = 0.15
+    """Share of the other windows without an anchor."""
+    anchor_first: float = 0.2
+    """Share anchored at the clip's first latent; the others lie at a log-uniform age."""
+    text_dropped: float = 0.1
+    action_dropped: float = 0.1
+
+
+@dataclass(frozen=True)
+class Window:
+    """One batch: indices into the bank of latents, and the values that conditions need."""
+
+    target: Tensor
+    """[B, T] indices."""
+    past: Tensor
+    """[B, 1 + K] indices, the anchor first; -1 = absent."""
+    actions: Tensor
+    """[B, T, W, A] normalised."""
+    action_mask: Tensor
+    """[B] bool, False = dropped (null action)."""
+    texts: list[str]
+    """Empty = dropped."""
+
+
+class LatentSet:
+    """Clips of latents as one flat row, on one device."""
+
+    def __init__(
+        self,
+        latents: Tensor,
+        actions: Tensor,
+        lengths: Sequence[int],
+        captions: Sequence[Sequence[shards.Segment]],
+        spec: ActionSpec,
+        fps: int,
+    ) -> None:
+        """latents [M, C, h, w]; actions [M, W, A] normalised; lengths sum to M."""
+        self.latents, self.actions = latents, actions
+        self.spec, self.fps = spec, fps
+        self.lengths = torch.tensor(lengths)
+        self.starts = torch.cat([torch.zeros(1, dtype=torch.long), self.lengths.cumsum(0)[:-1]])
+        self.texts: list[tuple[str, ...]] = []
+        self.text_of = torch.empty(len(latents), dtype=torch.long)  # caption of each latent
+        self._index_captions(captions, actions.shape[1])
+
+    def _index_captions(
+        self, captions: Sequence[Sequence[shards.Segment]], frames_per_latent: int
+    ) -> None:
+        known: dict[tuple[str, ...], int] = {}
+        pairs = zip(self.starts.tolist(), self.lengths.tolist(), captions, strict=True)
+        for start, length, segments in pairs:
+            self.text_of[start : start + length] = known.setdefault(("",), len(known))
+            for segment in segments:
+                first = start + min(length, -(-segment.start // frames_per_latent))
+                index = known.setdefault(segment.texts or ("",), len(known))
+                self.text_of[first : start + length] = index
+        self.texts = list(known)
+
+    @staticmethod
+    def load(folder: Path, device: torch.device | str = "cpu") -> "LatentSet":
+        """All latent shards of a folder."""
+        latents, actions, lengths, captions = [], [], [], []
+        info = None
+        for clips in shards.iterate(folder):
+            assert clips.latents is not None, f"{folder} holds pixels, not latents"
+            info = clips.info
+            count, length = clips.latents.shape[:2]
+            latents.append(clips.latents.flatten(0, 1))
+            actions.append(_encoded(clips, length))
+            lengths += [length] * count
+            captions += list(info.captions)
+        assert info is not None
+        return LatentSet(
+            torch.cat(latents).to(device),
+            torch.cat(actions).to(device),
+            lengths,
+            captions,
+            info.spec,
+            info.fps,
+        )
+
+    @property
+    def device(self) -> torch.device:
+        return self.latents.device
+
+    def sample(self, batch: int, config: WindowConfig, draw: Draw) -> Window:
+        """A batch of windows, every latent equally likely to be a target."""
+        clip, offset = self._targets(batch, config.targets, draw)
+        start = self.starts[clip]
+        begun = self._begun(offset, config, draw)
+        ages = torch.arange(config.history, 0, -1)  # oldest first, the last latent is 1 old
+        at = offset[:, None] - ages[None]
+        past = torch.where(at >= begun[:, None], start[:, None] + at, -1)
+        anchor = self._anchor(offset, begun, config, draw)
+        anchor = torch.where(anchor >= 0, start + anchor, -1)
+        target = (start + offset)[:, None] + torch.arange(config.targets)
+        keep = draw.host_uniform(batch) >= config.action_dropped
+        return Window(
+            target.to(self.device),
+            torch.cat([anchor[:, None], past], 1).to(self.device),
+            self.actions[target.to(self.device)],
+            keep.to(self.device),
+            self._texts(target[:, 0], config.text_dropped, draw),
+        )
+
+    def _targets(self, batch: int, targets: int, draw: Draw) -> tuple[Tensor, Tensor]:
+        """Clip and offset of the first target latent."""
+        usable = (self.lengths - targets + 1).clamp(min=0)
+        assert int(usable.sum()) > 0, "every clip is shorter than one chunk"
+        ends = usable.cumsum(0)
+        at = draw.integers(0, int(ends[-1]), batch)
+        clip = torch.searchsorted(ends, at, right=True)
+        return clip, at - (ends[clip] - usable[clip])
+
+    @staticmethod
+    def _begun(offset: Tensor, config: WindowConfig, draw: Draw) -> Tensor:
+        """Offset at which this window's session began: earlier latents are absent."""
+        batch = len(offset)
+        kind = draw.host_uniform(batch)
+        few = offset - draw.integers(1, config.history + 1, batch)
+        begun = torch.zeros(batch, dtype=torch.long)
+        edges = np.cumsum([config.text_to_video, config.image_to_video, config.partial])
+        begun = torch.where(kind < edges[2], few.clamp(min=0), begun)
+        begun = torch.where(kind < edges[1], (offset - 1).clamp(min=0), begun)
+        return torch.where(kind < edges[0], offset, begun)
+
+    @staticmethod
+    def _anchor(offset: Tensor, begun: Tensor, config: WindowConfig, draw: Draw) -> Tensor:
+        """Offset of the anchor, -1 = none. A session that just began is anchored at its start."""
+        batch = len(offset)
+        span = (offset - begun).clamp(min=1).double()
+        age = (span.log() * draw.host_uniform(batch).double()).exp().round().long()
+        anchor = (offset - age).clamp(min=0)
+        first = draw.host_uniform(batch) < config.anchor_first
+        fresh = (begun > 0) | (offset <= config.history)
+        anchor = torch.where(first | fresh, begun, anchor)
+        dropped = draw.host_uniform(batch) < config.anchor_dropped
+        long_run = offset - begun > 1  # one frame of history is always its own anchor
+        anchor = torch.where(dropped & long_run, -1, anchor)
+        return torch.where(offset == begun, -1, anchor)
+
+    def _texts(self, target: Tensor, dropped: float, draw: Draw) -> list[str]:
+        pick = draw.host_uniform(len(target), 2).tolist()
+        sets = [self.texts[i] for i in self.text_of[target].tolist()]
+        return [
+            "" if u < dropped else texts[int(v * len(texts))]
+            for texts, (u, v) in zip(sets, pick, strict=True)
+        ]
+
+
+def _encoded(clips: shards.Clips, latents: int) -> Tensor:
+    """Actions of all clips as model input, [N * T, W, A]; a ragged tail is left out."""
+    window = clips.actions.shape[1] // latents
+    rows = clips.actions[:, : latents * window].flatten(0, 1)
+    return encode_actions(clips.info.spec, clips.info.fps, rows.numpy(), window=window)
+
+
+def gather(latents: Tensor, index: Tensor) -> Tensor:
+    """Latents at [B, n] indices as float [B, C, n, h, w]; absent ones (-1) are zero."""
+    values = latents[index.clamp(min=0)].float()  # [B, n, C, h, w]
+    values = values * (index >= 0)[:, :, None, None, None]
+    return values.transpose(1, 2)

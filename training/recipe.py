@@ -1,0 +1,117 @@
+"""Recipes: an ordered list of steps, each with its stage, its loop and its settings.
+
+A recipe is YAML with OmegaConf interpolation (`${shared.model}`) or, frozen, one JSON file with
+everything resolved, which needs no OmegaConf to read. Steps name each other; each runs in
+`<root>/<step name>` and is skipped once it is done.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from training.config import build, plain
+from training.trainer.loop import LoopConfig
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepConfig:
+    """One step of a recipe."""
+
+    stage: str
+    """Name in training.steps."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """The stage's own config."""
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    """Length, budget and checkpoints of a trained stage."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A pack, or any other result, from nothing."""
+
+    name: str
+    root: str
+    """Folder of all runs; outside the repository or ignored by it."""
+    steps: dict[str, StepConfig]
+    """In the order in which they run."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    threads: int = 0
+    """CPU threads; 0 = torch's choice."""
+
+
+def find(name: str) -> Path:
+    """A recipe by path, or by name among the shipped ones."""
+    for path in (Path(name), RECIPES / f"{name}.yaml"):
+        if path.is_file():
+            return path
+    shipped = ", ".join(sorted(p.stem for p in RECIPES.glob("*.yaml")))
+    raise ValueError(f"no recipe {name!r}: give a file, or one of {shipped}")
+
+
+def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and apply `key=value` overrides; a key may start with a step's name."""
+    path = find(name)
+    if path.suffix == ".json":
+        values = _overridden_json(json.loads(path.read_text()), overrides)
+    else:
+        values = _resolved_yaml(path, overrides)
+    values.pop("shared", None)
+    return build(Recipe, values, path.stem)
+
+
+def freeze(recipe: Recipe, path: Path) -> None:
+    """Write everything, resolved, as one JSON file."""
+    path.write_text(json.dumps(plain(recipe), indent=1) + "\n")
+
+
+def _resolved_yaml(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        tree = OmegaConf.load(path)
+        names = list(tree.get("steps", {}))
+        for override in overrides:
+            key, value = _split(override)
+            OmegaConf.update(tree, _full_key(key, names), _parse(value), force_add=True)
+        resolved = OmegaConf.to_container(tree, resolve=True)
+    except OmegaConfBaseException as error:
+        raise ValueError(f"{path}: {str(error).splitlines()[0]}") from error
+    assert isinstance(resolved, dict)
+    return resolved  # type: ignore[return-value]
+
+
+def _overridden_json(values: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    for override in overrides:
+        key, value = _split(override)
+        node, parts = values, _full_key(key, list(values["steps"])).split(".")
+        for part in parts[:-1]:
+            node = node.setdefault(part, {})
+            if not isinstance(node, Mapping):
+                raise ValueError(f"{override}: {part} has no keys below it")
+        node[parts[-1]] = _parse(value)
+    return values
+
+
+def _split(override: str) -> tuple[str, str]:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise ValueError(f"{override!r} is no setting; write key=value, such as base.loop.seed=1")
+    return key, value
+
+
+def _full_key(key: str, steps: Sequence[str]) -> str:
+    return f"steps.{key}" if key.split(".")[0] in steps else key
+
+
+def _parse(text: str) -> Any:
+    """JSON where it is JSON (numbers, lists, true, null), else the text itself."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text

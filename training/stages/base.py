@@ -1,0 +1,146 @@
+"""Stage `base`: flow matching of the next chunk with the unified history.
+
+Text, image and video to video are one task: histories are dropped in part or whole. History and
+anchor are corrupted, text and actions dropped for guidance, and from some point on the model's
+own predictions stand in histories. Each window is learnt at several noise levels at once, for
+with a restricted history the past is then computed once.
+
+Legend: B windows, K noise draws per window, C channels, T target latents, h w rows and columns.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from helios_core.text.small import SmallTextConfig
+from training.data.bank import OwnBank
+from training.data.corruption import CorruptionConfig, corrupt
+from training.data.windows import LatentSet, Window, WindowConfig, gather
+from training.losses.flow import TimeConfig, clean_from_velocity, flow_loss, mix, sample_sigma
+from training.stages import world as worlds
+from training.stages.context import StepContext
+from training.stages.judge import Judge
+from training.trainer.draw import Draw
+from training.trainer.loop import LoopConfig
+from training.trainer.player import OptimiserConfig, Player
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnHistory:
+    """Own predictions in histories."""
+
+    start: float = 0.5
+    """Share of the run after which predictions are collected and used."""
+    share: float = 0.3
+    """Share of windows that see them."""
+    sigma: tuple[float, float] = (0.3, 0.9)
+    """Noise levels whose predictions are worth keeping: others are the truth, or a blur."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseConfig:
+    """The model, its data and how it is trained."""
+
+    latents: str
+    """Step whose folder holds training latents."""
+    held: str
+    """Step whose folder holds held-out latents."""
+    codec: str
+    """Step that published the codec; used for pictures."""
+    model: dict[str, Any] = field(default_factory=dict)
+    """Arguments of a preset of helios_core.config; `preset` names it (small)."""
+    init: str = ""
+    """Step whose published weights to start from, instead of a fresh model."""
+    actions: worlds.ActionPath | None = field(default_factory=worlds.ActionPath)
+    text: SmallTextConfig = field(default_factory=SmallTextConfig)
+    misspelled: float = 0.03
+    """Share of words with a typing error."""
+    windows: WindowConfig = field(default_factory=WindowConfig)
+    corruption: CorruptionConfig = field(default_factory=CorruptionConfig)
+    times: TimeConfig = field(default_factory=TimeConfig)
+    own: OwnHistory = field(default_factory=OwnHistory)
+    batch: int = 32
+    """Windows per step."""
+    draws: int = 2
+    """Noise levels per window and step (K)."""
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+
+
+class BaseStage:
+    """Trains one world by flow matching."""
+
+    def __init__(self, config: BaseConfig, context: StepContext, loop: LoopConfig) -> None:
+        self.config, self.context = config, context
+        self.batch = config.batch
+        self.data = LatentSet.load(context.folder(config.latents), context.device)
+        if config.init:
+            self.world = worlds.load(context.final(config.init), context.device)
+        else:
+            made = worlds.fresh(config.model, config.actions, config.text, self.data)
+            self.world = made.to(context.device)
+        self.player = Player(self.world.named_parameters(), config.optimiser)
+        self.bank = OwnBank(self.data.latents)
+        self.own_from = int(loop.samples * config.own.start)
+        self.judge = Judge(context, self.world, config.held, config.codec, config.windows)
+
+    def modules(self) -> dict[str, nn.Module]:
+        return {"world": self.world}
+
+    def players(self) -> dict[str, Player]:
+        return {"world": self.player}
+
+    def turn(self, step: int) -> str:
+        return "world"
+
+    def backward(self, turn: str, draw: Draw, samples: int) -> dict[str, Tensor]:
+        config = self.config
+        window = self.data.sample(config.batch, config.windows, draw)
+        share = config.own.share if samples >= self.own_from else 0.0
+        past, own = self.bank.mixed_history(self.data.latents, window.past, share, draw)
+        past = corrupt(past, config.corruption, draw)
+        clean = gather(self.data.latents, window.target).repeat_interleave(config.draws, 0)
+        sigma = sample_sigma(len(clean), config.times, draw)
+        noise = draw.normal(*clean.shape)
+        noisy = mix(clean, noise, sigma)
+        with self.context.autocast():
+            given = self.world.conditions(window, past, draw, config.misspelled)
+            velocity = self.world(noisy, sigma, given)
+        loss = flow_loss(velocity, clean, noise)
+        loss.mean().backward()
+        if samples >= self.own_from:
+            self._remember(window, clean_from_velocity(noisy, velocity.detach(), sigma), sigma)
+        used = own.any(1).float().mean()
+        return {"loss": loss.mean().detach(), "own": used, **_by_level(loss.detach(), sigma)}
+
+    def _remember(self, window: Window, made: Tensor, sigma: Tensor) -> None:
+        """Keep the first draw's prediction of each window where its noise level is of use."""
+        low, high = self.config.own.sigma
+        first, level = made[:: self.config.draws], sigma[:: self.config.draws]
+        good = (level >= low) & (level <= high)
+        index = window.target[good].flatten()
+        self.bank.write(index, first[good].transpose(1, 2).flatten(0, 1))
+
+    def evaluate(self) -> dict[str, float]:
+        return self.judge.figures()
+
+    def extra_state(self) -> dict[str, Tensor]:
+        return self.bank.state()
+
+    def load_extra_state(self, tensors: dict[str, Tensor]) -> None:
+        self.bank.load(tensors)
+
+    def publish(self, folder: Path) -> None:
+        worlds.save(folder, self.world)
+        self.judge.picture(self.context.rundir.samples / "final.png")
+
+
+def _by_level(loss: Tensor, sigma: Tensor) -> dict[str, Tensor]:
+    """Losses at low and high noise, which say different things."""
+    high = sigma >= 0.7
+    zero = loss.new_zeros(())
+    return {
+        "loss_high": loss[high].mean() if bool(high.any()) else zero,
+        "loss_low": loss[~high].mean() if bool((~high).any()) else zero,
+    }

@@ -1,0 +1,38 @@
+"""Where a step runs: the root of all its recipe's runs, its own folder, device and precision."""
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from training.trainer.rundir import RunDir
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepContext:
+    """Handed to every step."""
+
+    root: Path
+    name: str
+    device: torch.device
+    precision: Literal["fp32", "bf16"] = "fp32"
+
+    @property
+    def rundir(self) -> RunDir:
+        return RunDir(self.root / self.name)
+
+    def folder(self, step: str) -> Path:
+        """Folder of another step, by name, or any absolute path."""
+        return self.root / step
+
+    def final(self, step: str) -> Path:
+        """What another step published."""
+        return self.folder(step) / "final"
+
+    def autocast(self) -> AbstractContextManager:
+        """bf16 matrix products when the recipe asks for them."""
+        if self.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)

@@ -1,0 +1,135 @@
+"""Quick held-out figures while a world trains: how far its next chunk and its rollouts are off.
+
+A few windows, three sampling steps, latents only: enough to pick the best checkpoint and to see a
+failure within minutes. The evaluation that counts is training.evaluation.
+
+Legend: B windows, C channels, T latents per chunk, K history latents, h w rows and columns.
+"""
+
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from helios_core.codecs.tiny import TinyCodec
+from training import artifacts
+from training.data.windows import LatentSet, Window, WindowConfig, gather
+from training.losses.flow import TimeConfig, flow_loss, mix, sample_sigma
+from training.pictures import grid, write_png
+from training.rollout import sample_chunk
+from training.stages.context import StepContext
+from training.stages.world import TrainWorld
+from training.trainer.draw import Draw
+
+PLAIN = {
+    "text_to_video": 0.0,
+    "image_to_video": 0.0,
+    "partial": 0.0,
+    "anchor_dropped": 0.0,
+    "text_dropped": 0.0,
+    "action_dropped": 0.0,
+}
+
+
+class Judge:
+    """Figures of one world on one held-out set; always the same windows and noise."""
+
+    def __init__(
+        self,
+        context: StepContext,
+        world: TrainWorld,
+        held: str,
+        codec: str,
+        windows: WindowConfig,
+        *,
+        chunks: int = 12,
+        count: int = 24,
+    ) -> None:
+        self.context, self.world, self.codec_step = context, world, codec
+        self.data = LatentSet.load(context.folder(held), context.device)
+        self.chunks, self.count = chunks, count
+        self.windows = replace(windows, **PLAIN)
+        self.long = replace(self.windows, targets=windows.targets * chunks)
+
+    @torch.no_grad()
+    def figures(self) -> dict[str, float]:
+        """Flow loss, error of the next chunk and of a rollout, relative to repeating the last."""
+        loss = self._loss()
+        truth, made, still = self.rollout()
+        error = (made - truth).square().mean((0, 1, 3, 4))  # per latent of the rollout
+        idle = (still - truth).square().mean((0, 1, 3, 4))
+        step = self.windows.targets
+        figures = {
+            "flow": loss,
+            "next": float(error[:step].mean()),
+            "next_over_repeat": float(error[:step].mean() / idle[:step].mean()),
+            "rollout": float(error.mean()),
+            "rollout_over_repeat": float(error.mean() / idle.mean()),
+        }
+        return {**figures, "score": figures["rollout"]}
+
+    def _loss(self) -> float:
+        draw = Draw(1, 0, self.context.device)
+        total = []
+        for _ in range(4):
+            window = self.data.sample(64, self.windows, draw)
+            clean = gather(self.data.latents, window.target)
+            sigma = sample_sigma(len(clean), TimeConfig(), draw)
+            noise = draw.normal(*clean.shape)
+            past = gather(self.data.latents, window.past)
+            with self.context.autocast():
+                given = self.world.conditions(window, past, draw)
+                velocity = self.world(mix(clean, noise, sigma), sigma, given)
+            total.append(flow_loss(velocity, clean, noise).mean())
+        return float(torch.stack(total).mean())
+
+    @torch.no_grad()
+    def rollout(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Truth, own continuation, and the last latent repeated: each [B, C, chunks * T, h, w]."""
+        draw = Draw(2, 0, self.context.device)
+        window = self.data.sample(self.count, self.long, draw)
+        truth = gather(self.data.latents, window.target)
+        past = gather(self.data.latents, window.past)
+        still = past[:, :, -1:].expand_as(truth)
+        step, made = self.windows.targets, []
+        for chunk in range(self.chunks):
+            at = slice(chunk * step, (chunk + 1) * step)
+            part = Window(
+                window.target[:, at],
+                window.past,
+                window.actions[:, at],
+                window.action_mask,
+                window.texts,
+            )
+            noise = draw.normal(*truth[:, :, at].shape)
+            with self.context.autocast():
+                given = self.world.conditions(part, past, draw)
+                new = sample_chunk(self.world, given, noise)
+            made.append(new)
+            past = torch.cat([past[:, :, :1], torch.cat([past[:, :, 1:], new], 2)[:, :, step:]], 2)
+        return truth, torch.cat(made, 2), still
+
+    @cached_property
+    def codec(self) -> TinyCodec:
+        codec = artifacts.load(self.context.final(self.codec_step), "codec", self.context.device)
+        assert isinstance(codec, TinyCodec)
+        return codec
+
+    def picture(self, path: Path) -> None:
+        """Rollouts under their truth, a frame of every other chunk, for looking at."""
+        truth, made, _ = self.rollout()
+        rows: list[np.ndarray] = []
+        for i in range(min(6, self.count)):
+            rows += [self._frames(truth[i : i + 1]), self._frames(made[i : i + 1])]
+        write_png(path, grid(rows))
+
+    @torch.no_grad()
+    def _frames(self, latents: Tensor) -> np.ndarray:
+        count = latents.shape[2]
+        video = self.codec.decode(latents.float(), new=count)[0]  # [3, F, H, W]
+        kept = video[:, self.codec.temporal - 1 :: 2 * self.codec.temporal]
+        pixels = ((kept.clamp(-1, 1) + 1) * 127.5).round().byte()
+        return pixels.permute(1, 2, 3, 0).cpu().numpy()

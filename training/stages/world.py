@@ -1,0 +1,147 @@
+"""A trainable world: DiT and text encoder, and how a window of data becomes their inputs.
+
+Shared by every stage that trains the DiT. Not the world that plays (helios_core.world): no state,
+no sampler choice, no pack.
+
+Legend: B windows, K noise draws per window, C channels, T target latents, h w rows and columns.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from helios_core import config as presets
+from helios_core.conditioning import ActionConditioning
+from helios_core.memory import History, make_history
+from helios_core.text.small import SmallTextConfig, SmallTextEncoder, misspell, vocabulary_of
+from helios_core.transformer import ActionCache, HeliosTransformer, HistoryCache, TextCache
+from training import artifacts
+from training.config import build
+from training.data.windows import LatentSet, Window
+from training.trainer.draw import Draw
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActionPath:
+    """How actions reach the DiT; channels and window come from the data."""
+
+    width: int = 128
+    cross_attention: bool = True
+    modulation: bool = True
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What one batch of windows is conditioned on, before it is repeated per noise draw."""
+
+    hidden: Tensor
+    mask: Tensor
+    history: History
+    actions: Tensor
+    action_mask: Tensor
+
+
+class TrainWorld(nn.Module):
+    """The DiT and its text encoder, trained together."""
+
+    def __init__(self, dit: HeliosTransformer, text: SmallTextEncoder) -> None:
+        super().__init__()
+        self.dit, self.text = dit, text
+
+    def conditions(
+        self, window: Window, past: Tensor, draw: Draw, misspelled: float = 0.0
+    ) -> Conditions:
+        """`past` [B, C, 1 + K, h, w] holds the anchor in front of the history."""
+        texts = window.texts
+        if misspelled:
+            texts = [misspell(t, draw.host, misspelled) if t else t for t in texts]
+        hidden, mask = self.text.encode(texts)
+        sizes = self.dit.config.history_sizes
+        history = make_history(past[:, :, 1:], past[:, :, :1], sizes)
+        return Conditions(hidden, mask, history, window.actions, window.action_mask)
+
+    def forward(self, noisy: Tensor, sigma: Tensor, given: Conditions) -> Tensor:
+        """Velocity of noisy [B * K, C, T, h, w]; conditions are shared by the K draws of a window.
+
+        With restricted history the history is computed once per window, not once per draw.
+        """
+        draws = len(noisy) // len(given.hidden)
+        frames = noisy.shape[2]
+        text = self.dit.text_cache(given.hidden, given.mask)
+        actions = None
+        if self.dit.actions is not None:
+            actions = self.dit.action_cache(
+                given.actions, given.action_mask, batch=len(given.hidden), frames=frames
+            )
+        if self.dit.config.restrict_history:
+            history: History | HistoryCache = self.dit.history_cache(given.history)
+        else:
+            history = given.history
+        if draws > 1:
+            text, actions, history = (repeat(c, draws) for c in (text, actions, history))
+        return self.dit(noisy, sigma * 1000, text, history, actions).float()
+
+
+def repeat(value: Any, times: int) -> Any:
+    """Every batch item `times` times in a row, through caches and histories."""
+    if value is None:
+        return None
+    if isinstance(value, Tensor):
+        return value.repeat_interleave(times, 0)
+    if isinstance(value, TextCache):
+        return TextCache(_layers(value.layers, times), repeat(value.mask, times))
+    if isinstance(value, HistoryCache):
+        return HistoryCache(_layers(value.layers, times), value.indices)
+    if isinstance(value, ActionCache):
+        layers = None if value.layers is None else _layers(value.layers, times)
+        return ActionCache(layers, repeat(value.modulation, times))
+    assert isinstance(value, History)
+    parts = {k: repeat(getattr(value, k), times) for k in ("short", "mid", "long")}
+    return replace(value, **parts)
+
+
+def _layers(layers: tuple, times: int) -> tuple:
+    return tuple(type(kv)(repeat(kv[0], times), repeat(kv[1], times)) for kv in layers)
+
+
+def fresh(
+    model: dict[str, Any], path: ActionPath | None, text: SmallTextConfig, data: LatentSet
+) -> TrainWorld:
+    """A new world for a data set: its latents give channels, its spec the action channels."""
+    settings = dict(model)
+    preset = settings.pop("preset", "small")
+    channels, window = data.latents.shape[1], data.actions.shape[1]
+    if path is not None and data.spec.size:
+        settings["actions"] = ActionConditioning(
+            channels=data.spec.size,
+            window=window,
+            width=path.width,
+            cross_attention=path.cross_attention,
+            modulation=path.modulation,
+        )
+    if preset == "small":
+        settings = {"channels": channels, "text_dim": text.text_dim, **settings}
+    tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+    made = getattr(presets, preset)(**tuples)
+    words = vocabulary_of(t for group in data.texts for t in group)
+    return TrainWorld(HeliosTransformer(made), SmallTextEncoder(replace(text, vocabulary=words)))
+
+
+def save(folder: Path, world: TrainWorld) -> None:
+    """Publish DiT and text encoder."""
+    artifacts.save(folder, "transformer", "helios", world.dit)
+    artifacts.save(folder, "text", "small_text", world.text)
+
+
+def load(folder: Path, device: torch.device) -> TrainWorld:
+    """A published world, trainable."""
+    dit, text = (artifacts.load(folder, n, device) for n in ("transformer", "text"))
+    assert isinstance(dit, HeliosTransformer) and isinstance(text, SmallTextEncoder)
+    return TrainWorld(dit, text).train().requires_grad_(True)
+
+
+def text_config(values: dict[str, Any]) -> SmallTextConfig:
+    return build(SmallTextConfig, values, "text")

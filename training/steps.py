@@ -1,0 +1,93 @@
+"""The table of steps that a recipe may name, and running a recipe step by step.
+
+Data steps are functions (config, context) that return a summary; trained stages are classes that
+the loop runs. Both are imported when a recipe needs them, not before.
+"""
+
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from training.config import build, plain
+from training.recipe import Recipe, StepConfig
+from training.stages.context import StepContext
+from training.trainer import checkpoints
+from training.trainer.loop import Trainer
+
+DATA = {
+    "render": ("training.data.render", "RenderConfig", "render"),
+    "encode": ("training.data.encode", "EncodeConfig", "encode"),
+}
+"""Step to module, config class and function."""
+
+STAGES = {
+    "codec": ("training.stages.codec", "CodecConfig", "CodecStage"),
+    "base": ("training.stages.base", "BaseConfig", "BaseStage"),
+}
+"""Step to module, config class and stage class."""
+
+
+def run(recipe: Recipe, *, only: Sequence[str] = (), resume: bool = False) -> str:
+    """Run the steps of a recipe in order, or those named; finished ones are skipped."""
+    unknown = [name for name in only if name not in recipe.steps]
+    if unknown:
+        raise ValueError(f"no step {unknown[0]!r} in {recipe.name}: {', '.join(recipe.steps)}")
+    if recipe.threads:
+        torch.set_num_threads(recipe.threads)
+    for name, step in recipe.steps.items():
+        if only and name not in only:
+            continue
+        context = make_context(recipe, name)
+        if context.rundir.done:
+            print(f"{name}: done before, skipped ({context.rundir.path})", flush=True)
+            continue
+        if _run_step(step, context, resume) == "stopped":
+            return "stopped"
+    return "done"
+
+
+def make_context(recipe: Recipe, name: str) -> StepContext:
+    device = recipe.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return StepContext(
+        root=Path(recipe.root).expanduser(),
+        name=name,
+        device=torch.device(device),
+        precision=recipe.precision,
+    )
+
+
+def _run_step(step: StepConfig, context: StepContext, resume: bool) -> str:
+    rundir = context.rundir
+    if step.stage in DATA:
+        config, function = _resolve(DATA[step.stage], step, context.name)
+        rundir.open(_described(step))
+        rundir.finish(function(config, context))
+        return "done"
+    if step.stage not in STAGES:
+        known = ", ".join([*DATA, *STAGES])
+        raise ValueError(f"{context.name}: no stage {step.stage!r}; known: {known}")
+    if checkpoints.existing(rundir.checkpoints) and not resume:
+        raise ValueError(
+            f"{context.name}: {rundir.path} holds an unfinished run; add --resume to continue it, "
+            "or delete the folder to begin anew"
+        )
+    config, stage_class = _resolve(STAGES[step.stage], step, context.name)
+    rundir.open(_described(step))
+    torch.manual_seed(step.loop.seed)
+    stage = stage_class(config, context, step.loop)
+    return Trainer(stage, step.loop, rundir, context.device, context.name).run()
+
+
+def _resolve(entry: tuple[str, str, str], step: StepConfig, name: str) -> tuple[Any, Any]:
+    module = import_module(entry[0])
+    config = build(getattr(module, entry[1]), step.settings, name)
+    return config, getattr(module, entry[2])
+
+
+def _described(step: StepConfig) -> dict[str, Any]:
+    return plain(step)

@@ -1,0 +1,1 @@
+"""The loop that every stage shares: run directory, optimisers, checkpoints, metrics."""

@@ -1,0 +1,128 @@
+"""Crash-safe checkpoints: folders of safetensors, published by one rename.
+
+A checkpoint is written beside its final name and renamed when every byte is on disk, so that a
+full disk or a kill leaves the previous one as it was. Kept: the last `keep` and the best.
+
+    checkpoints/000001200/  state.json  weights.safetensors  average.<player>.safetensors
+                            moments.<player>.safetensors  extra.safetensors
+"""
+
+import json
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from training.trainer.player import Player
+
+
+@dataclass
+class Snapshot:
+    """All that a run needs to continue."""
+
+    state: dict[str, Any]
+    tensors: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    """File stem to tensors."""
+
+
+def collect(
+    state: dict[str, Any],
+    modules: dict[str, nn.Module],
+    players: dict[str, Player],
+    extra: dict[str, Tensor],
+) -> Snapshot:
+    """Gather the values of a run; tensors are shared, not copied."""
+    tensors = {"weights": module_tensors(modules), "extra": extra}
+    for name, player in players.items():
+        tensors[f"moments.{name}"] = player.moments()
+        tensors[f"average.{name}"] = player.ema
+    counters = {n: {"steps": p.steps, "rewarm_from": p.rewarm_from} for n, p in players.items()}
+    return Snapshot({**state, "players": counters}, {k: v for k, v in tensors.items() if v})
+
+
+def restore(
+    snapshot: Snapshot, modules: dict[str, nn.Module], players: dict[str, Player], moments: bool
+) -> None:
+    """Put weights, averages and (when `moments`) optimiser state back."""
+    load_module_tensors(modules, snapshot.tensors["weights"])
+    for name, player in players.items():
+        counters = snapshot.state["players"][name]
+        player.steps = counters["steps"]
+        for key, value in snapshot.tensors.get(f"average.{name}", {}).items():
+            player.ema[key].copy_(value)
+        if moments:
+            player.rewarm_from = counters["rewarm_from"]
+            player.load_moments(snapshot.tensors.get(f"moments.{name}", {}))
+        else:
+            player.rewarm_from = snapshot.state["samples"]
+
+
+def module_tensors(modules: dict[str, nn.Module]) -> dict[str, Tensor]:
+    """Flat names `module/parameter`; tied tensors are written once each."""
+    return {f"{m}/{k}": v for m, module in modules.items() for k, v in module.state_dict().items()}
+
+
+def load_module_tensors(modules: dict[str, nn.Module], tensors: dict[str, Tensor]) -> None:
+    for name, module in modules.items():
+        prefix = name + "/"
+        own = {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
+        module.load_state_dict(own, strict=True)
+
+
+def write(folder: Path, snapshot: Snapshot) -> None:
+    """Write `folder` completely or not at all."""
+    partial = folder.with_name(folder.name + ".tmp")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        for stem, tensors in snapshot.tensors.items():
+            path = partial / f"{stem}.safetensors"
+            save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, path)
+            _sync(path)
+        path = partial / "state.json"
+        path.write_text(json.dumps(snapshot.state, indent=1))
+        _sync(path)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    if folder.exists():  # the same step written again, e.g. by Ctrl-C right after a save
+        shutil.rmtree(folder)
+    os.replace(partial, folder)
+    _sync(folder.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read(folder: Path) -> Snapshot:
+    state = json.loads((folder / "state.json").read_text())
+    tensors = {p.stem: load_file(p) for p in sorted(folder.glob("*.safetensors"))}
+    return Snapshot(state, tensors)
+
+
+def existing(root: Path) -> list[Path]:
+    """Complete checkpoints, oldest first."""
+    return sorted(p for p in root.glob("[0-9]*") if p.suffix != ".tmp" and p.is_dir())
+
+
+def prune(root: Path, keep: int) -> None:
+    """Delete all but the newest `keep` (the best is held elsewhere) and abandoned partial ones."""
+    for old in existing(root)[: -max(1, keep)]:
+        shutil.rmtree(old)
+    for partial in root.glob("*.tmp"):
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def total_bytes(snapshot: Snapshot) -> int:
+    every = (t for tensors in snapshot.tensors.values() for t in tensors.values())
+    return sum(t.numel() * t.element_size() for t in every if isinstance(t, torch.Tensor))

@@ -1,0 +1,269 @@
+"""The training loop: steps, metrics, checkpoints, resuming, and the ways a run may end.
+
+Ends: all samples seen; the wall-clock budget; Ctrl-C or SIGTERM (a checkpoint is written first);
+a loss that is not finite or diverges (the last good checkpoint is named, nothing is overwritten).
+"""
+
+import math
+import shutil
+import signal
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from training.trainer import checkpoints
+from training.trainer.draw import Draw
+from training.trainer.player import Player
+from training.trainer.progress import Progress
+from training.trainer.rundir import RunDir, machine
+from training.trainer.stage import Stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopConfig:
+    """How long to train and what to keep."""
+
+    samples: int = 100_000
+    """Samples after which the run ends and by which the learning rate decays."""
+    seed: int = 0
+    budget_minutes: float = 0.0
+    """Wall-clock limit; 0 = none. Without `land` the run just ends."""
+    land: bool = False
+    """Near the end of the budget, lower `samples` once so that the decay ends in time."""
+    log_every: int = 20
+    """Steps per row of metrics."""
+    save_minutes: float = 5.0
+    """Minutes between checkpoints."""
+    evaluate_minutes: float = 15.0
+    """Minutes between held-out evaluations; 0 = only at the end."""
+    keep: int = 2
+    """Checkpoints kept beside the best."""
+    diverged: float = 20.0
+    """A loss this many times the running median stops the run; 0 = never."""
+
+
+class TrainingDivergedError(ValueError):
+    """A loss that is not finite, or far above its past."""
+
+
+@dataclass
+class Clock:
+    """What changes while training, beside weights."""
+
+    step: int = 0
+    samples: int = 0
+    total: int = 0
+    seconds: float = 0.0
+    best: float = math.inf
+
+
+class Trainer:
+    """Runs one stage in one run directory."""
+
+    def __init__(
+        self, stage: Stage, config: LoopConfig, rundir: RunDir, device: torch.device, name: str
+    ) -> None:
+        self.stage, self.config, self.rundir = stage, config, rundir
+        self.device, self.name = device, name
+        self.players: dict[str, Player] = stage.players()
+        self.clock = Clock(total=config.samples)
+        self.sums: dict[str, float] = defaultdict(float)
+        self.counts: dict[str, int] = defaultdict(int)
+        self.recent: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=101))
+        self.stop = threading.Event()
+        self.signal = 0
+        self.primary = True  # rank 0 of a distributed run; others neither log nor save
+
+    # -- running -------------------------------------------------------------------------------
+    def run(self) -> str:
+        """Train until an end; returns `done`, `budget` or `stopped`."""
+        self._resume()
+        began, held = time.monotonic(), self.clock.seconds
+        saved = evaluated = logged = began
+        progress = Progress(self.name, self.clock.total, start=self.clock.samples)
+        reason = "done"
+        with self._signals():
+            while self.clock.samples < self.clock.total:
+                self._step()
+                now = time.monotonic()
+                self.clock.seconds = held + now - began
+                if self.clock.step % self.config.log_every == 0:
+                    self._log(progress, now - logged)
+                    logged = now
+                self._land()
+                reason = self._reason()
+                if reason != "done":
+                    break
+                if self._due(now - evaluated, self.config.evaluate_minutes):
+                    self._evaluate()
+                    evaluated = time.monotonic()
+                if self._due(now - saved, self.config.save_minutes):
+                    self.save()
+                    saved = time.monotonic()
+            self._evaluate()
+            self.save()
+        progress.close(f"[{reason}] {self.clock.samples} samples")
+        if reason != "stopped" and self.primary:
+            self._publish(reason)
+        return reason
+
+    def _step(self) -> None:
+        clock = self.clock
+        turn = self.stage.turn(clock.step)
+        draw = Draw(self.config.seed, clock.step, self.device)
+        metrics = self.stage.backward(turn, draw, clock.samples)
+        values = {k: float(v) for k, v in metrics.items()}
+        self._check(turn, values)
+        values |= self.players[turn].step(clock.samples, clock.total)
+        if not math.isfinite(values["grad_norm"]):
+            raise TrainingDivergedError(self._diverged(f"gradient norm is {values['grad_norm']}"))
+        for key, value in values.items():
+            self.sums[f"{turn}.{key}"] += value
+            self.counts[f"{turn}.{key}"] += 1
+        clock.step += 1
+        clock.samples += self.stage.batch
+
+    def _check(self, turn: str, values: dict[str, float]) -> None:
+        loss, past = values["loss"], self.recent[turn]
+        if not all(math.isfinite(v) for v in values.values()):
+            raise TrainingDivergedError(self._diverged(f"{turn}: {values}"))
+        if len(past) > 50 and self.config.diverged:
+            median = sorted(past)[len(past) // 2]
+            if loss > self.config.diverged * max(median, 1e-6):
+                raise TrainingDivergedError(self._diverged(f"{turn} loss {loss:.4g}"))
+        past.append(loss)
+
+    def _diverged(self, what: str) -> str:
+        good = checkpoints.existing(self.rundir.checkpoints)
+        last = str(good[-1]) if good else "none was written yet"
+        return (
+            f"{self.name}: training diverged at step {self.clock.step} ({what}); "
+            f"last good checkpoint: {last}. Lower the learning rate and run again to resume from it"
+        )
+
+    def _reason(self) -> str:
+        if self.stop.is_set():
+            return "stopped"
+        budget = self.config.budget_minutes * 60
+        return "budget" if budget and self.clock.seconds >= budget else "done"
+
+    def _land(self) -> None:
+        """Once, when the decay must begin: total = what fits the budget at the speed so far."""
+        config, clock = self.config, self.clock
+        if not (config.land and config.budget_minutes) or clock.total != config.samples:
+            return
+        decay = max(p.config.decay for p in self.players.values())
+        share = clock.seconds / (config.budget_minutes * 60)
+        if share >= 0.97 * (1 - decay):
+            fits = int(clock.samples / share * 0.97)
+            clock.total = min(config.samples - 1, max(fits, clock.samples + self.stage.batch))
+
+    # -- keeping -------------------------------------------------------------------------------
+    def save(self) -> None:
+        if not self.primary:
+            return
+        snapshot = checkpoints.collect(
+            {**vars(self.clock), "machine": machine()},
+            self.stage.modules(),
+            self.players,
+            self.stage.extra_state(),
+        )
+        checkpoints.write(self.rundir.checkpoints / f"{self.clock.step:09d}", snapshot)
+        checkpoints.prune(self.rundir.checkpoints, self.config.keep)
+
+    def _resume(self) -> None:
+        found = checkpoints.existing(self.rundir.checkpoints)
+        if not found:
+            return
+        snapshot = checkpoints.read(found[-1])
+        then, now = snapshot.state["machine"], machine()
+        same = all(then[k] == now[k] for k in ("device", "torch", "threads"))
+        checkpoints.restore(snapshot, self.stage.modules(), self.players, moments=same)
+        self.stage.load_extra_state(snapshot.tensors.get("extra", {}))
+        for key in ("step", "samples", "total", "seconds", "best"):
+            setattr(self.clock, key, snapshot.state[key])
+        landed = self.clock.total != self.config.samples and self.config.land
+        if not landed:
+            self.clock.total = self.config.samples
+        how = "bit-exact" if same else "other machine: moments are warmed up again"
+        print(f"{self.name}: resuming at {self.clock.samples} samples ({how})", flush=True)
+
+    def _evaluate(self) -> None:
+        if not self.primary:
+            return
+        for player in self.players.values():
+            player.swap()
+        try:
+            figures = self.stage.evaluate()
+            if figures.get("score", math.inf) < self.clock.best:
+                self.clock.best = figures["score"]
+                self._keep_best(figures)
+        finally:
+            for player in self.players.values():
+                player.swap()
+        self.rundir.log({"samples": self.clock.samples, "eval": figures})
+
+    def _keep_best(self, figures: dict[str, float]) -> None:
+        tensors = {"weights": checkpoints.module_tensors(self.stage.modules())}
+        state: dict[str, Any] = {**vars(self.clock), "figures": figures}
+        checkpoints.write(self.rundir.best, checkpoints.Snapshot(state, tensors))
+
+    def _publish(self, reason: str) -> None:
+        for player in self.players.values():
+            player.swap()
+        partial = self.rundir.path / "final.tmp"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        self.stage.publish(partial)
+        shutil.rmtree(self.rundir.final, ignore_errors=True)
+        Path(partial).rename(self.rundir.final)
+        for player in self.players.values():
+            player.swap()
+        rows = [r for r in self.rundir.rows() if "eval" in r]
+        self.rundir.finish({"reason": reason, **vars(self.clock), "last": rows[-1:]})
+
+    # -- telling -------------------------------------------------------------------------------
+    def _log(self, progress: Progress, seconds: float) -> None:
+        means = {k: self.sums[k] / self.counts[k] for k in self.sums}
+        speed = self.config.log_every * self.stage.batch / max(1e-9, seconds)
+        row = {"step": self.clock.step, "samples": self.clock.samples, "speed": round(speed, 2)}
+        row |= {"seconds": round(self.clock.seconds, 1), "total": self.clock.total}
+        row |= {k: float(f"{v:.5g}") for k, v in means.items()}
+        if self.primary:
+            self.rundir.log(row)
+            losses = [f"{k} {v:.4g}" for k, v in means.items() if k.endswith("loss")]
+            progress.total = self.clock.total
+            progress.update(self.clock.samples, "  ".join(losses))
+        self.sums.clear()
+        self.counts.clear()
+
+    @staticmethod
+    def _due(elapsed: float, minutes: float) -> bool:
+        return minutes > 0 and elapsed >= minutes * 60
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Ctrl-C and SIGTERM ask for a clean end; a second Ctrl-C interrupts at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def ask(number: int, _frame: object) -> None:
+            if self.stop.is_set():
+                raise KeyboardInterrupt
+            self.signal = number
+            self.stop.set()
+
+        before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -1,0 +1,135 @@
+"""One optimiser with its parameters: AdamW, a learning rate by samples seen, clipping, EMA.
+
+A stage has one player, or two when a generator and a critic take turns. The learning rate is a
+pure function of the samples seen: never of the wall clock, so that resuming and forking agree.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimiserConfig:
+    """AdamW and its schedule."""
+
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.95)
+    eps: float = 1e-8
+    weight_decay: float = 0.01
+    """Applied to matrices only, not to biases, gates and norms."""
+    clip: float = 1.0
+    """Largest gradient norm; 0 = no clipping."""
+    warmup: int = 2000
+    """Samples of linear warm-up."""
+    decay: float = 0.15
+    """Last share of the samples over which the rate falls to `floor`."""
+    floor: float = 0.02
+    ema: float = 0.999
+    """Decay of the averaged weights; 0 = no average is kept."""
+    ema_start: int = 0
+    """Steps before which the average simply copies the weights."""
+    ema_device: Literal["same", "cpu"] = "same"
+    """`cpu` keeps the average in host memory."""
+
+
+def rate(config: OptimiserConfig, samples: int, total: int) -> float:
+    """Learning rate after `samples` of `total` samples."""
+    warm = min(1.0, (samples + 1) / config.warmup) if config.warmup else 1.0
+    start = total * (1 - config.decay)
+    if samples <= start or config.decay == 0:
+        return config.lr * warm
+    done = min(1.0, (samples - start) / max(1.0, total - start))
+    return config.lr * warm * (config.floor + (1 - config.floor) * (1 - done))
+
+
+class Player:
+    """Parameters by name, their AdamW and their running average."""
+
+    def __init__(self, named: Iterable[tuple[str, nn.Parameter]], config: OptimiserConfig) -> None:
+        self.config = config
+        self.params = {n: p for n, p in named if p.requires_grad}
+        if not self.params:
+            raise ValueError("nothing to train: no parameter requires a gradient")
+        self.steps = 0
+        self.rewarm_from = 0  # samples at which a resume without moments restarted the warm-up
+        matrices = [p for p in self.params.values() if p.ndim >= 2]
+        others = [p for p in self.params.values() if p.ndim < 2]
+        groups = [
+            {"params": matrices, "weight_decay": config.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ]
+        self.optimiser = torch.optim.AdamW(
+            [g for g in groups if g["params"]],
+            lr=config.lr,
+            betas=config.betas,
+            eps=config.eps,
+            fused=True,
+        )
+        device = "cpu" if config.ema_device == "cpu" else None
+        self.ema: dict[str, Tensor] = {}
+        if config.ema:
+            for name, p in self.params.items():
+                self.ema[name] = p.detach().to(device or p.device, torch.float32, copy=True)
+
+    def step(self, samples: int, total: int) -> dict[str, float]:
+        """Apply the accumulated gradients; returns the gradient norm and the learning rate."""
+        grads = [p for p in self.params.values() if p.grad is not None]
+        norm = nn.utils.clip_grad_norm_(grads, self.config.clip or math.inf)
+        lr = rate(self.config, samples - self.rewarm_from, total - self.rewarm_from)
+        if math.isfinite(float(norm)):
+            for group in self.optimiser.param_groups:
+                group["lr"] = lr
+            self.optimiser.step()
+            self.steps += 1
+            self._average()
+        self.optimiser.zero_grad(set_to_none=True)
+        return {"grad_norm": float(norm), "lr": lr}
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        if not self.ema:
+            return
+        wanted = 0.0 if self.steps <= self.config.ema_start else self.config.ema
+        since = max(0, self.steps - self.config.ema_start)
+        decay = min(wanted, (1 + since) / (10 + since))
+        averages = list(self.ema.values())
+        current = [
+            p.detach().to(a.device, a.dtype)
+            for p, a in zip(self.params.values(), averages, strict=True)
+        ]
+        torch._foreach_lerp_(averages, current, 1 - decay)
+
+    @torch.no_grad()
+    def swap(self) -> None:
+        """Exchange weights and averages: call twice around anything that wants the average."""
+        for name, average in self.ema.items():
+            weight = self.params[name]
+            held = weight.detach().to(average.device, average.dtype, copy=True)
+            weight.copy_(average)
+            average.copy_(held)
+
+    def moments(self) -> dict[str, Tensor]:
+        """AdamW's state by parameter name, as tensors only."""
+        out = {}
+        for name, p in self.params.items():
+            for key, value in self.optimiser.state.get(p, {}).items():
+                out[f"{key}/{name}"] = torch.as_tensor(value)
+        return out
+
+    def load_moments(self, tensors: dict[str, Tensor]) -> None:
+        """Inverse of `moments`."""
+        for name, p in self.params.items():
+            keys = [k for k in tensors if k.split("/", 1)[1] == name]
+            self.optimiser.state[p] = {k.split("/", 1)[0]: _beside(tensors[k], p, k) for k in keys}
+
+
+def _beside(tensor: Tensor, param: Tensor, key: str) -> Tensor:
+    """Moments live with their parameter; the step counter stays a CPU scalar off CUDA."""
+    if key.startswith("step/"):
+        return tensor.to(param.device if param.is_cuda else "cpu")
+    return tensor.to(param.device, copy=True)

@@ -1,0 +1,93 @@
+"""A run's folder: what was run (config, git hash, machine), its metrics, its results.
+
+config.json  metrics.jsonl  checkpoints/  best/  final/  samples/  done.json
+"""
+
+import json
+import os
+import platform
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """Paths of one run and the small files in it."""
+
+    path: Path
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def best(self) -> Path:
+        return self.path / "best"
+
+    @property
+    def final(self) -> Path:
+        return self.path / "final"
+
+    @property
+    def samples(self) -> Path:
+        return self.path / "samples"
+
+    @property
+    def done(self) -> bool:
+        return (self.path / "done.json").exists()
+
+    def open(self, config: dict[str, Any]) -> None:
+        """Create the folder and note how it was started; every start is one more entry."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        path = self.path / "config.json"
+        starts = json.loads(path.read_text())["starts"] if path.exists() else []
+        starts.append({"time": time.strftime("%Y-%m-%dT%H:%M:%S"), **machine()})
+        write_json(path, {"config": config, "starts": starts})
+
+    def finish(self, summary: dict[str, Any]) -> None:
+        write_json(self.path / "done.json", summary)
+
+    def log(self, row: dict[str, Any]) -> None:
+        with (self.path / "metrics.jsonl").open("a") as out:
+            out.write(json.dumps(row) + "\n")
+
+    def rows(self) -> list[dict[str, Any]]:
+        path = self.path / "metrics.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [json.loads(line) for line in lines if line.endswith("}")]
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace `path` in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".tmp")
+    partial.write_text(json.dumps(value, indent=1))
+    os.replace(partial, path)
+
+
+def machine() -> dict[str, Any]:
+    """What decides whether a resume can be bit-exact."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor()
+    return {
+        "git": git_hash(),
+        "host": platform.node(),
+        "device": device or platform.machine(),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def git_hash() -> str:
+    """Commit of the source tree, with `+` when it has changes; `unknown` outside a checkout."""
+    here = Path(__file__).resolve().parent
+    command = ["git", "-C", str(here), "describe", "--always", "--dirty=+", "--abbrev=12"]
+    try:
+        out = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return out.stdout.strip() if out.returncode == 0 else "unknown"
