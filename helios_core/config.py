@@ -139,6 +139,8 @@ class TransformerConfig:
             value = getattr(self, name)
             if len(value) != 3 or any(not isinstance(n, int) or n < 1 for n in value):
                 raise ValueError(f"{name} = {value!r}: give three whole numbers of at least 1")
+        if self.patch[0] != 1:
+            raise ValueError(f"patch = {self.patch}: time is not patched, its first number is 1")
         if self.eps <= 0 or self.rope_theta <= 1:
             raise ValueError("eps must be above 0 and rope_theta above 1; 1e-6 and 10000 are usual")
 

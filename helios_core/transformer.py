@@ -115,8 +115,7 @@ class HeliosTransformer(nn.Module):
         self.actions = ActionEncoder(config.actions, dim) if config.actions else None
         self.blocks = nn.ModuleList(_block(config) for _ in range(config.layers))
         self.norm_out = OutputNorm(dim, config.eps)
-        volume = patch[0] * patch[1] * patch[2]
-        self.proj_out = nn.Linear(dim, config.out_channels * volume)
+        self.proj_out = nn.Linear(dim, config.out_channels * patch[1] * patch[2])
         self.reset_parameters()
 
     @torch.no_grad()
@@ -212,13 +211,13 @@ class HeliosTransformer(nn.Module):
                 actions, action_mask, batch=batch, frames=frames, indices=indices
             )
         x, table, head = self._tokens(noisy, history)
-        steps, span = frames // self.config.patch[0], tokens_per_frame(self.config, rows, columns)
+        span = tokens_per_frame(self.config, rows, columns)
         per_frame = actions is not None and actions.modulation is not None
-        layout = Rows(head, span if per_frame else span * steps)
+        layout = Rows(head, span if per_frame else span * frames)
         modulation, last_rows = self._modulation(timestep, head, actions, self._dtype(x))
         x = self._run_blocks(x, modulation, layout, table, cache, history, actions, span)
         out = self.norm_out(x, last_rows, Rows(0, layout.span))
-        velocity = self._unpatch(self.proj_out(out), steps, rows, columns)
+        velocity = self._unpatch(self.proj_out(out), frames, rows, columns)
         return self._as_velocity(velocity, noisy, timestep)
 
     def _run_blocks(self, x, modulation, layout, table, text, history, actions, span) -> Tensor:
@@ -257,7 +256,7 @@ class HeliosTransformer(nn.Module):
         """Tokens [B,N,D], rotary table [N,P,2], and how many of them are history."""
         x = self.patch_embedding(noisy)
         indices = None if history is None else history.indices
-        frames = self._noisy_indices(indices, noisy.shape[2])[:: self.config.patch[0]]
+        frames = self._noisy_indices(indices, noisy.shape[2])
         table = self._table(frames, noisy.shape[3], noisy.shape[4], 1, x.device)
         if not isinstance(history, History):
             return x, table, 0
@@ -369,11 +368,11 @@ class HeliosTransformer(nn.Module):
 
     # Output ---------------------------------------------------------------------------------
 
-    def _unpatch(self, x: Tensor, steps: int, rows: int, columns: int) -> Tensor:
-        """Tokens [B,N,p*C] to latents [B,C,T,h,w]."""
-        pt, ph, pw = self.config.patch
-        x = x.view(x.shape[0], steps, rows // ph, columns // pw, pt, ph, pw, -1)
-        return x.permute(0, 7, 1, 4, 2, 5, 3, 6).reshape(x.shape[0], -1, steps * pt, rows, columns)
+    def _unpatch(self, x: Tensor, frames: int, rows: int, columns: int) -> Tensor:
+        """Tokens [B,N,ph*pw*C] to latents [B,C,T,h,w]."""
+        _, ph, pw = self.config.patch
+        x = x.view(x.shape[0], frames, rows // ph, columns // pw, ph, pw, -1)
+        return x.permute(0, 6, 1, 2, 4, 3, 5).reshape(x.shape[0], -1, frames, rows, columns)
 
     def _as_velocity(self, out: Tensor, noisy: Tensor, timestep: Tensor) -> Tensor:
         if self.config.prediction == "velocity":

@@ -125,7 +125,7 @@ def broken(mechanism: str, model: HeliosTransformer, history: History) -> tuple:
     return other, history
 
 
-MECHANISMS = [
+MECHANISMS = (
     "memory_patches",
     "relative_indices",
     "anchor",
@@ -133,7 +133,7 @@ MECHANISMS = [
     "zero_timestep",
     "amplification",
     "restriction",
-]
+)
 
 
 def mechanism_error(mechanism: str) -> float:
