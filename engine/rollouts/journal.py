@@ -19,7 +19,7 @@ import pyarrow as pa
 from engine.rollouts.layout import write_json
 from engine.rollouts.record import ChunkRecord, EpisodeHeader
 from engine.rollouts.spec import Column, RolloutSpec
-from engine.rollouts.video import FrameEncoder, VideoConfig, count_frames
+from engine.rollouts.video import FrameEncoder, VideoConfig, count_fragments
 
 HEADER, EPISODES, FRAMES, VIDEO = "header.json", "episodes.jsonl", "frames.arrow", "video.mp4"
 MARKS = (
@@ -155,7 +155,7 @@ def read_journal(folder: Path) -> JournalView | None:
         return None
     spec = RolloutSpec.from_dict(header["spec"])
     batches = list(_batches(folder / FRAMES))
-    filmed = count_frames(folder / VIDEO)
+    filmed = count_fragments(folder / VIDEO)
     kept, rows = [], 0
     for batch in batches:
         if rows + batch.num_rows > filmed:
@@ -165,13 +165,14 @@ def read_journal(folder: Path) -> JournalView | None:
     if not kept:
         return None
     table = pa.Table.from_batches(kept, journal_schema(spec))
+    cut = {batch["journal.episode"][0].as_py() for batch in batches[len(kept) :]}
     logged = sum(batch.num_rows for batch in batches)
     return JournalView(
         folder=folder,
         part=header["part"],
         spec=spec,
         rows=table,
-        episodes=tuple(_episodes(folder, table["journal.episode"].to_numpy())),
+        episodes=tuple(_episodes(folder, table["journal.episode"].to_numpy(), cut=cut)),
         lost=max(logged, filmed) - rows,
     )
 
@@ -191,8 +192,8 @@ def _batches(path: Path) -> Iterator[pa.RecordBatch]:
         return  # the torn end of a killed recording
 
 
-def _episodes(folder: Path, owner: np.ndarray) -> Iterator[JournalEpisode]:
-    """Episodes of the row range; `owner` [rows] is the episode of each."""
+def _episodes(folder: Path, owner: np.ndarray, *, cut: set[int]) -> Iterator[JournalEpisode]:
+    """Episodes of the rows; `owner` [rows] is the episode of each, `cut` those that lost some."""
     headers: dict[int, dict[str, Any]] = {}
     ended: set[int] = set()
     for line in (folder / EPISODES).read_bytes().split(b"\n")[:-1]:
@@ -209,6 +210,6 @@ def _episodes(folder: Path, owner: np.ndarray) -> Iterator[JournalEpisode]:
             header=EpisodeHeader.from_dict(body["header"]),
             first_row=int(rows[0]),
             length=len(rows),
-            ended=number in ended,
+            ended=number in ended - cut,
             state=folder / f"state-{number}.bin" if body["state"] else None,
         )

@@ -105,10 +105,10 @@ def write_record(layout: Layout, spec: RolloutSpec, parts: list[Part]) -> None:
 
 def write_json(path: Path, body: Any) -> None:
     text = json.dumps(body, indent=1, ensure_ascii=False)
-    replace_file(path, lambda temporary: temporary.write_text(text, "utf-8") and None)
+    replace_file(path, lambda temporary: temporary.write_text(text, "utf-8"))
 
 
-def replace_file(path: Path, write: Callable[[Path], None]) -> None:
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file beside `path`, bring it to the disk, then rename it into place."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")

@@ -134,7 +134,8 @@ class RolloutDataset:
         if not info.has_state:
             return None
         if self._journal is not None and info.part == self._journal.part:
-            return next(e.state for e in self._journal.episodes if e.index == episode).read_bytes()
+            path = next(e.state for e in self._journal.episodes if e.index == episode)
+            return None if path is None else path.read_bytes()
         table = pq.read_table(
             self._layout.states(info.part), filters=[("episode_index", "==", episode)]
         )

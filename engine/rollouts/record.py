@@ -161,7 +161,7 @@ def chunk_record(
 
 def frame_hashes(frames: np.ndarray) -> np.ndarray:
     """int64 [F]: 64 bits of BLAKE2b over each frame's exact bytes, before video compression."""
-    digests = [blake2b(np.ascontiguousarray(f), digest_size=8).digest() for f in frames]
+    digests = [blake2b(np.ascontiguousarray(f).data, digest_size=8).digest() for f in frames]
     return np.frombuffer(b"".join(digests), "<i8").astype(np.int64)
 
 

@@ -41,7 +41,8 @@ def _describe(values: np.ndarray, shape: tuple[int, ...]) -> dict[str, list]:
     found = {
         "min": values.min(0), "max": values.max(0), "mean": values.mean(0), "std": values.std(0),
     }  # fmt: skip
-    for q, row in zip(QUANTILES, np.quantile(values, [q / 100 for q in QUANTILES], axis=0)):
+    quantiles = np.quantile(values, [q / 100 for q in QUANTILES], axis=0)
+    for q, row in zip(QUANTILES, quantiles, strict=True):
         found[f"q{q:02d}"] = row
     return {k: v.reshape(shape).tolist() for k, v in found.items()} | {"count": [len(values)]}
 

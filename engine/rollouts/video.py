@@ -7,11 +7,14 @@ Not here: which frame belongs to which episode.
 F frames, H W pixels.
 """
 
+import io
+import os
+import struct
 import threading
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
@@ -88,23 +91,51 @@ class _Unseekable:
         return done
 
 
-def count_frames(path: Path) -> int:
-    """Whole frames in a video, also one that broke off; 0 if nothing can be read."""
-    count = 0
-    try:
-        with av.open(str(path)) as container:
-            for packet in container.demux(video=0):
-                count += packet.size > 0
-    except (av.error.FFmpegError, IndexError):
-        return count  # the broken end of a killed recording
-    return count
+class _WholeBoxes(io.FileIO):
+    """An mp4 up to its last whole box: ffmpeg opens no file whose newest fragment is torn."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "rb")
+        self.fragments = 0
+        """Frames of a fragmented file: one fragment each."""
+        self.whole = 0
+        end = super().seek(0, os.SEEK_END)
+        while self.whole + 16 <= end:
+            super().seek(self.whole)
+            size, kind, long = struct.unpack(">I4sQ", super().read(16))
+            size = long if size == 1 else size
+            if size < 8 or self.whole + size > end:
+                break
+            self.whole += size
+            self.fragments += kind == b"mdat"
+        super().seek(0)
+
+    def readinto(self, buffer: Any) -> int:
+        left = max(0, self.whole - self.tell())
+        return super().readinto(memoryview(buffer)[:left])
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(0, self.whole - self.tell())
+        return super().read(left if size < 0 else min(size, left))
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if whence == os.SEEK_END:
+            return super().seek(self.whole + offset)
+        return super().seek(offset, whence)
+
+
+def count_fragments(path: Path) -> int:
+    """Whole frames in a file of `FrameEncoder`, also one that broke off or is being written."""
+    with _WholeBoxes(path) as file:
+        return file.fragments
 
 
 def copy_packets(source: Path, target: Path, *, frames: int) -> None:
     """The first frames of a video as an ordinary mp4 with its index in front; no re-encoding."""
     options = {"movflags": "+faststart"}
     with (
-        av.open(str(source)) as read,
+        _WholeBoxes(source) as file,
+        av.open(file, "r") as read,
         av.open(str(target), "w", format="mp4", options=options) as write,
     ):
         stream = write.add_stream_from_template(read.streams.video[0])

@@ -17,13 +17,13 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pyarrow as pa
+from av.error import FFmpegError
 
 from engine.rollouts.journal import Journal, read_journal
 from engine.rollouts.layout import Layout, read_record, write_record
@@ -45,7 +45,7 @@ class WriterConfig:
     """Chunks that may wait for the encoder before `write` waits too."""
     part_bytes: int = 200_000_000
     """A part is published when its video has so many bytes, at the end of an episode."""
-    video: VideoConfig = VideoConfig()
+    video: VideoConfig = field(default_factory=VideoConfig)
     """Compression."""
 
 
@@ -271,7 +271,7 @@ class RolloutWriter:
     def _attempt(self, job: Callable[[], None]) -> None:
         try:
             job()
-        except (OSError, av.error.FFmpegError, pa.ArrowException) as error:
+        except (OSError, FFmpegError, pa.ArrowException) as error:
             self._note(error=self.error or f"recording to {self.root} stopped: {error}")
 
     def _begin(self, index: int, header: EpisodeHeader, state: bytes | None) -> None:
