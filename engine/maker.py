@@ -12,6 +12,7 @@ F pixel frames of a chunk, A action channels.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,9 +34,16 @@ class Place:
 class ChunkMaker:
     """Turns latched input into chunks, and keeps the place, the branch and the named states."""
 
-    def __init__(self, world: World, director: Director) -> None:
+    def __init__(
+        self,
+        world: World,
+        director: Director,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self.world = world
         self.director = director
+        self._clock = clock
         self.branch = -1
         self.generation = 0
         self._place: Place | None = None
@@ -75,12 +83,12 @@ class ChunkMaker:
         before = self._place
         plan = self._latch(before, window, typed_prompt)
         origin = self._named_states(before, plan)
-        started = time.perf_counter()
+        started = self._clock()
         after, latents = generate(
             self.world, origin.state, plan, prepared if origin is before else None
         )
         frames = self.world.decode(after, latents)
-        took = time.perf_counter() - started
+        took = self._clock() - started
         self._place = Place(state=after, director=self.director.snapshot())
         self._last_frames = frames
         return Chunk(

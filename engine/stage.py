@@ -5,7 +5,7 @@ effects of a chunk at its first presented frame, keeps the overlays, writes the 
 sinks chunk by chunk. A sink that fails with an OSError (disk full) is closed and reported, and
 play goes on. Not here: pacing, and the window itself.
 
-    stage = Stage(sinks=[...], on_effect=print, on_message=print)
+    stage = Stage(on_effect=print, on_message=print, draw=draw_overlays)
     overlays = stage.present(chunk, 0, age_ms=12.0)
 """
 
@@ -27,7 +27,7 @@ class Stage:
     def __init__(
         self,
         *,
-        on_effect: Callable[[Effect], None],
+        on_effect: Callable[[Effect, Chunk], None],
         on_message: Callable[[str], None],
         draw: Callable[[np.ndarray, Sequence[Overlay]], np.ndarray],
     ) -> None:
@@ -93,15 +93,19 @@ class Stage:
         self._chunk, self._offsets, self._ages = chunk, range(offset, offset), []
         for effect in chunk.effects:
             self._overlays = self._overlays.begin(effect, chunk.first_frame)
-            self._on_effect(effect)
+            self._on_effect(effect, chunk)
 
     def film(self, frame: np.ndarray, overlays: Sequence[Overlay] = ()) -> None:
         """Put a shown frame on the film, with what lies over it."""
         if self._film is None:
             return
-        film, picture = self._film, self._draw(frame, overlays) if overlays else frame
+        film, picture = self._film, self.picture(frame, overlays)
         if not self._guard(lambda: film.write(picture)):
             self.stop_film()
+
+    def picture(self, frame: np.ndarray, overlays: Sequence[Overlay]) -> np.ndarray:
+        """A frame with what lies over it."""
+        return self._draw(frame, overlays) if overlays else frame
 
     def flush(self) -> None:
         """Tell the sinks of the frames presented since the last time."""

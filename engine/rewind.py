@@ -1,0 +1,232 @@
+"""The past of a session: every chunk of the current line of play can be shown again.
+
+The newest chunks stay in memory as states and latents (states share storage, so a chunk costs one
+latent group); older ones go to disk as a starting state with the plan that followed, and are
+generated again, bit for bit, when a rewind reaches them. Memory is constant; the disk is bounded,
+and beyond the bound the oldest chunks are forgotten. A rewind that is released cuts the line
+there. Chunks have serial numbers along the line, without gaps.
+
+    store = RewindStore(world, RewindConfig())
+    serial = store.remember(chunk)
+    again = store.at(serial)      # the same frames
+"""
+
+import threading
+from collections import deque
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.chunk import Chunk, FrameId
+from engine.director import Cut, LatchPlan
+from engine.maker import generate
+from engine.tape import Record, Tape
+from helios_core.world_api import World
+
+NO_FRAMES = np.zeros((0, 0, 0, 3), np.uint8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewindConfig:
+    """How much of the past is kept where."""
+
+    memory_seconds: float = 60.0
+    """World time kept in memory."""
+    disk_bytes: int = 2 << 30
+    """The most that older chunks take on disk."""
+    reels: int = 16
+    """Files that the disk part is split into; the oldest goes when the bound is reached."""
+    folder: Path | None = None
+    """Where the files lie; None for the system's temporary folder."""
+
+
+class RewindStore:
+    """Chunks by serial number. `remember` and `forget_from` are for the loop's thread; `settle`
+    and `at` for the producer's."""
+
+    def __init__(self, world: World, config: RewindConfig) -> None:
+        self._world = world
+        self._config = config
+        info = world.info
+        self._most = max(1, round(config.memory_seconds * info.fps / info.chunk_frames))
+        self._recent: deque[Chunk] = deque()
+        self._reels: deque[Tape] = deque()
+        self._cursor: tuple[int, int, int] | None = None
+        self._spilled = 0
+        self._lost = 0
+        self._lock = threading.Lock()
+        self.problem = ""
+        """Why the past on disk was lost, if it was."""
+
+    @property
+    def end(self) -> int:
+        """Serial number of the next chunk to be remembered."""
+        with self._lock:
+            return self._spilled + len(self._recent)
+
+    @property
+    def begin(self) -> int:
+        """Serial number of the oldest chunk that is still known."""
+        return self._lost
+
+    @property
+    def disk_bytes(self) -> int:
+        return sum(reel.end for reel in self._reels)
+
+    def remember(self, chunk: Chunk) -> int:
+        """Keep a chunk that is being presented; returns its serial number."""
+        with self._lock:
+            self._recent.append(replace(chunk, frames=NO_FRAMES))
+            return self._spilled + len(self._recent) - 1
+
+    def settle(self) -> None:
+        """Move what is older than the memory's share to disk; called in idle time."""
+        while True:
+            with self._lock:
+                if len(self._recent) <= self._most:
+                    return
+                oldest, serial = self._recent[0], self._spilled
+            header, body = _pack(self._world, oldest)
+            with self._lock:
+                if self._recent and self._recent[0] is oldest and serial == self._spilled:
+                    self._spill(header, body)
+
+    def at(self, serial: int) -> Chunk | None:
+        """A chunk of the past with its frames; None if it is forgotten or was never."""
+        with self._lock:
+            position = serial - self._spilled
+            if 0 <= position < len(self._recent):
+                chunk = self._recent[position]
+            elif self._lost <= serial < self._spilled:
+                chunk = None
+                record = self._seek(serial)
+            else:
+                return None
+        if chunk is None:
+            return _unpack(self._world, record)
+        return replace(chunk, frames=self._world.decode(chunk.state_after, chunk.latents))
+
+    def last_frame(self, serial: int) -> FrameId | None:
+        """The name of a chunk's last frame, without making the chunk again."""
+        with self._lock:
+            position = serial - self._spilled
+            if 0 <= position < len(self._recent):
+                chunk = self._recent[position]
+                return FrameId(chunk.branch, chunk.index, len(chunk.applied) - 1)
+            if self._lost <= serial < self._spilled:
+                head = self._seek(serial).header
+                return FrameId(head["branch"], head["index"], head["shape"][0] - 1)
+            return None
+
+    def forget_from(self, serial: int) -> None:
+        """Cut the line: this chunk and all later ones are gone."""
+        with self._lock:
+            while self._recent and self._spilled + len(self._recent) > serial:
+                self._recent.pop()
+            if serial >= self._spilled:
+                return
+            serial = max(serial, self._lost)
+            if serial < self._spilled:
+                start = self._seek(serial).start
+                assert self._cursor is not None
+                while len(self._reels) > self._cursor[1] + 1:
+                    self._reels.pop().close()
+                self._reels[-1].truncate(start)
+            self._spilled, self._cursor = serial, None
+
+    def close(self) -> None:
+        for reel in self._reels:
+            reel.close()
+
+    def _spill(self, header: dict[str, Any], body: bytes) -> None:
+        """Move the oldest chunk of the memory to disk; a full disk costs the older past."""
+        self._recent.popleft()
+        self._spilled += 1
+        self._cursor = None
+        try:
+            self._reel().append(header, body)
+        except OSError as error:
+            self.problem = f"rewind reaches back {self._config.memory_seconds:g} s only: {error}"
+            self._lost = self._spilled
+            while self._reels:
+                self._reels.pop().close()
+
+    def _reel(self) -> Tape:
+        """The reel to append to; makes room by forgetting the oldest reel."""
+        share = self._config.disk_bytes // self._config.reels
+        if not self._reels or self._reels[-1].end >= share:
+            self._reels.append(Tape(self._config.folder))
+        while len(self._reels) > self._config.reels:
+            oldest = self._reels.popleft()
+            self._lost += sum(1 for _ in oldest.forward())
+            oldest.close()
+        return self._reels[-1]
+
+    def _seek(self, serial: int) -> Record:
+        """The record of a spilled chunk; walks backward from the last one that was read."""
+        known, reel, end = self._cursor or (self._spilled, len(self._reels) - 1, None)
+        if known <= serial or end is None:
+            known, reel, end = self._spilled, len(self._reels) - 1, self._reels[-1].end
+        while True:
+            record = self._reels[reel].before(end)
+            if record is None:
+                reel -= 1
+                end = self._reels[reel].end
+                continue
+            known, end = known - 1, record.start
+            if known == serial:
+                self._cursor = (known, reel, end)
+                return record
+
+
+def _pack(world: World, chunk: Chunk) -> tuple[dict[str, Any], bytes]:
+    """A chunk as what it started from and what was asked."""
+    plan = chunk.plan
+    header = {
+        "index": chunk.index,
+        "branch": chunk.branch,
+        "generation": chunk.generation,
+        "latch_time": chunk.latch_time,
+        "prompt": plan.prompt,
+        "crossfade": plan.crossfade,
+        "reanchor": plan.reanchor,
+        "cut": None if plan.cut is None else asdict(plan.cut),
+        "events": list(plan.events),
+        "director": [chunk.director_before, chunk.director_after],
+        "shape": list(plan.applied.shape),
+    }
+    arrays = np.stack([chunk.requested, plan.applied]).astype(np.float32)
+    return header, arrays.tobytes() + world.save_state(chunk.state_before)
+
+
+def _unpack(world: World, record: Record) -> Chunk:
+    """The chunk made again, without the effects that it had set off."""
+    head, shape = record.header, tuple(record.header["shape"])
+    size = 2 * 4 * shape[0] * shape[1]
+    arrays = np.frombuffer(record.body[:size], np.float32).reshape(2, *shape)
+    plan = LatchPlan(
+        applied=arrays[1],
+        prompt=head["prompt"],
+        crossfade=head["crossfade"],
+        reanchor=head["reanchor"],
+        cut=None if head["cut"] is None else Cut(**head["cut"]),
+        events=tuple(head["events"]),
+    )
+    before = world.load_state(record.body[size:])
+    after, latents = generate(world, before, plan)
+    return Chunk(
+        index=head["index"],
+        branch=head["branch"],
+        generation=head["generation"],
+        frames=world.decode(after, latents),
+        requested=arrays[0],
+        plan=plan,
+        latch_time=head["latch_time"],
+        state_before=before,
+        state_after=after,
+        latents=latents,
+        director_before=head["director"][0],
+        director_after=head["director"][1],
+    )

@@ -1,0 +1,126 @@
+"""What can be kept of the play: films, rollout recordings and screenshots.
+
+Keys and scene effects come here, windowed or headless, and every outcome is one line for the
+player. A disk error is such a line and ends the recording, never the play.
+
+    studio = Studio(stage, world, StudioConfig(folder=Path("captures")), say=print)
+    studio.start_film(); studio.start_recording(Path("runs/walk"))
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from engine.chunk import Chunk
+from engine.director import Effect, Screenshot, StartRecording, StopRecording
+from engine.recording import RolloutSink
+from engine.stage import Stage
+from engine.video import Film, png_bytes
+from helios_core.world_api import World
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudioConfig:
+    """Where things go that were given no name."""
+
+    folder: Path = Path("captures")
+    """Films, screenshots, recordings and saved sessions; made when first needed."""
+
+
+class Studio:
+    """Starts and stops whatever watches the stage."""
+
+    def __init__(
+        self, stage: Stage, world: World, config: StudioConfig, *, say: Callable[[str], None]
+    ) -> None:
+        self._stage = stage
+        self._world = world
+        self._folder = config.folder
+        self._say = say
+        self._recording: RolloutSink | None = None
+        self._recording_folder: Path | None = None
+
+    @property
+    def recording(self) -> bool:
+        return self._recording is not None and self._stage.has_sink(self._recording)
+
+    def obey(self, effect: Effect, chunk: Chunk) -> None:
+        """Do what a scene asks at a chunk's first frame; other effects are not for us."""
+        if isinstance(effect, Screenshot):
+            self.screenshot(chunk.frames[0], effect.name)
+        elif isinstance(effect, StartRecording):
+            self.start_recording(Path(effect.dir))
+        elif isinstance(effect, StopRecording):
+            self.stop_recording()
+
+    def toggle_film(self) -> None:
+        """F10: begin an mp4 of what the screen shows, or finish it."""
+        if self._stage.filming:
+            self._stage.stop_film()
+            self._say("video saved")
+        else:
+            self.start_film(self._unused("video", ".mp4"))
+
+    def start_film(self, path: Path) -> None:
+        self._attempt(lambda: self._stage.start_film(Film(path, fps=self._world.info.fps)))
+        if self._stage.filming:
+            self._say(f"filming {path}")
+
+    def toggle_recording(self) -> None:
+        """F8: begin a rollout recording, or finish it; one dataset per session folder."""
+        if self.recording:
+            self.stop_recording()
+        else:
+            self.start_recording(self._recording_folder or self._unused("rollout", ""))
+
+    def start_recording(self, folder: Path) -> None:
+        """Record into a dataset; one that is there already gets more episodes."""
+        self.stop_recording()
+
+        def begin() -> None:
+            self._recording = RolloutSink(folder, self._world)
+            self._stage.add_sink(self._recording)
+            self._recording_folder = folder
+            self._say(f"recording {folder}")
+
+        self._attempt(begin)
+
+    def stop_recording(self) -> None:
+        if self._recording is not None:
+            if self.recording:
+                self._stage.drop_sink(self._recording)
+                self._say(f"recording saved: {self._recording_folder}")
+            self._recording = None
+
+    def screenshot(self, frame: np.ndarray, name: str = "") -> None:
+        """F12: a PNG of a frame, with what lies over it if the caller drew that."""
+        path = self._folder / f"{name}.png" if name else self._unused("screenshot", ".png")
+
+        def write() -> None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(png_bytes(frame))
+            self._say(f"saved {path}")
+
+        self._attempt(write)
+
+    def unused_session(self) -> Path:
+        """A path for a session file."""
+        return self._unused("session", ".helios")
+
+    def _unused(self, stem: str, suffix: str) -> Path:
+        """A new path that says when."""
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        path, number = self._folder / f"{stem}-{stamp}{suffix}", 2
+        while path.exists():
+            path, number = self._folder / f"{stem}-{stamp}-{number}{suffix}", number + 1
+        return path
+
+    def _attempt(self, action: Callable[[], None]) -> None:
+        """What a user or a disk may have got wrong becomes a message."""
+        try:
+            action()
+        except (OSError, ValueError) as error:
+            self._say(str(error))
