@@ -1,0 +1,1 @@
+"""Worlds to learn from. Importing this package registers their Gymnasium environments."""

@@ -1,0 +1,1 @@
+"""Wilds: an endless procedural wilderness, walked in first person and rendered in plain torch."""

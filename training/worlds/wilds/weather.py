@@ -1,0 +1,164 @@
+"""Weather as a handful of slowly moving numbers, the sun's path, and what they do to the light.
+
+A weather is a target for `COLUMNS`; the world's numbers drift towards it over seconds, so that
+rain begins and fog lifts instead of switching. Not here: how any of it looks (sky, render).
+
+N worlds; colours are [3, N].
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from training.worlds.wilds import noise
+from training.worlds.wilds.terrain import Land
+
+COLUMNS = ("cover", "dim", "haze", "rain", "snow", "storm", "aurora", "wind")
+COVER, DIM, HAZE, RAIN, SNOW, STORM, AURORA, WIND = range(len(COLUMNS))
+
+WEATHERS: dict[str, tuple[float, ...]] = {
+    #          cover  dim  haze rain snow storm aurora wind
+    "clear": (0.30, 0.00, 0.0, 0.0, 0.0, 0.0, 0.0, 0.3),
+    "cloudy": (0.78, 0.35, 0.6, 0.0, 0.0, 0.0, 0.0, 0.5),
+    "fog": (0.55, 0.55, 9.0, 0.0, 0.0, 0.0, 0.0, 0.1),
+    "rain": (0.95, 0.70, 2.2, 1.0, 0.0, 0.0, 0.0, 0.7),
+    "snow": (0.85, 0.50, 2.6, 0.0, 1.0, 0.0, 0.0, 0.4),
+    "storm": (1.00, 0.95, 2.4, 1.0, 0.0, 1.0, 0.0, 1.0),
+    "aurora": (0.12, 0.00, 0.0, 0.0, 0.0, 0.0, 1.0, 0.2),
+}
+NAMES: tuple[str, ...] = tuple(WEATHERS)
+SETTLE = 2.5
+"""Seconds in which a change of weather covers 63 % of its way."""
+COVERING = 14.0
+"""Seconds in which falling snow whitens the ground by 63 %."""
+
+
+def table(device: str) -> Tensor:
+    """[weathers, columns]."""
+    return torch.tensor([WEATHERS[name] for name in NAMES], device=device)
+
+
+def sun_direction(hour: Tensor) -> Tensor:
+    """[3, N] towards the sun: x east, y up, z north; up between six and eighteen."""
+    a = (hour - 6.0) * (torch.pi / 12)
+    v = torch.stack([a.cos(), a.sin() * 0.85, -a.sin() * 0.5 - 0.12])
+    return v / v.norm(dim=0)
+
+
+def moon_direction(hour: Tensor) -> Tensor:
+    """[3, N] towards the moon, which is up from about nineteen to five."""
+    a = (hour - 18.7) * (torch.pi / 10.6)
+    v = torch.stack([a.cos(), a.sin() * 0.55, -a.sin() * 0.4 - 0.45])
+    return v / v.norm(dim=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Air:
+    """The light and the air of one moment in N worlds. Colours [3, N], the rest [N]."""
+
+    zenith: Tensor
+    horizon: Tensor
+    glow: Tensor
+    """Colour that the sky takes around the sun or the moon."""
+    light: Tensor
+    """Direct light."""
+    ambient: Tensor
+    sun: Tensor
+    moon: Tensor
+    lamp: Tensor
+    """[3, N] direction of the direct light: the sun's by day, the moon's by night."""
+    day: Tensor
+    night: Tensor
+    dusk: Tensor
+    density: Tensor
+    """Optical depth of the air per metre."""
+    mist: Tensor
+    flash: Tensor
+    clouds: Tensor
+    """[3, N] colour of the lit side of clouds."""
+    weather: Tensor
+    """[N, columns]."""
+
+    def rows(self, part: slice) -> "Air":
+        """Some of the worlds."""
+        cut = {k: (v[part] if k == "weather" else v[..., part]) for k, v in vars(self).items()}
+        return Air(**cut)
+
+
+def _ramp(x: Tensor, low: float, high: float) -> Tensor:
+    q = ((x - low) / (high - low)).clamp(0, 1)
+    return q * q * (3 - 2 * q)
+
+
+def _rgb(device: torch.device, *values: float) -> Tensor:
+    return torch.tensor(values, device=device)[:, None]
+
+
+def flash(seeds: Tensor, clock: Tensor, storm: Tensor) -> Tensor:
+    """Brightness of lightning: at most one double flash in each three seconds of a storm."""
+    turn = torch.floor(clock / 3.0)
+    h = noise.hash_cells(turn.long(), torch.zeros_like(seeds), seeds, 77)
+    start = noise.unit(h, 1) * 2.2
+    t = (clock - turn * 3.0 - start).float()
+    first = torch.where(t >= 0, torch.exp(-t.clamp(min=0) * 7), torch.zeros_like(t))
+    again = torch.where(t >= 0.25, torch.exp(-(t - 0.25).clamp(min=0) * 5), torch.zeros_like(t))
+    happens = (noise.unit(h, 2) < 0.6).float()
+    return happens * storm * (first + 0.7 * again).clamp(max=1.0)
+
+
+def air(land: Land, hour: Tensor, weather: Tensor, clock: Tensor, blend: Tensor) -> Air:
+    """The light at an hour (float32 [N]) in a weather [N, columns], in the air of the biome."""
+    d = hour.device
+    sun, moon = sun_direction(hour), moon_direction(hour)
+    up = sun[1]
+    day, night = _ramp(up, -0.06, 0.30), _ramp(-up, 0.02, 0.28)
+    dusk = torch.exp(-(((up - 0.03) / 0.17) ** 2))
+    zenith_noon, horizon_noon = land.mix("zenith", blend), land.mix("horizon", blend)
+    evening_z = 0.30 * zenith_noon + 0.70 * _rgb(d, 0.27, 0.26, 0.47)
+    evening_h = 0.25 * horizon_noon + 0.75 * _rgb(d, 0.86, 0.60, 0.55)
+    dark_z = 0.05 * zenith_noon + _rgb(d, 0.018, 0.032, 0.095)
+    dark_h = 0.07 * horizon_noon + _rgb(d, 0.065, 0.095, 0.19)
+    zenith = dark_z + day * (zenith_noon - dark_z) + 0.85 * dusk * (evening_z - zenith_noon) * day
+    horizon = dark_h + day * (horizon_noon - dark_h)
+    horizon = horizon + 0.85 * dusk * (evening_h - horizon)
+    zenith = zenith + 0.55 * dusk * (evening_z - zenith)
+    dim = weather[:, DIM]
+    grey = (zenith * 0.35 + horizon * 0.5).mean(0, keepdim=True) * _rgb(d, 0.97, 1.0, 1.05)
+    zenith = zenith + dim * (grey * (1.0 - 0.30 * dim) - zenith)
+    horizon = horizon + dim * (grey * (1.25 - 0.32 * dim) - horizon)
+    bolt = flash(land.seeds, clock, weather[:, STORM])
+    sky_flash = bolt * _rgb(d, 0.34, 0.36, 0.46)
+    moonlit = night * _ramp(moon[1], -0.05, 0.2)
+    warm = _rgb(d, 1.05, 0.56, 0.27)
+    white = _rgb(d, 0.72, 0.68, 0.60)
+    direct = _ramp(up, -0.05, 0.12) * (white + 0.9 * dusk * (warm - white))
+    direct = direct + moonlit * _rgb(d, 0.36, 0.45, 0.62)
+    light = direct * (1 - 0.88 * dim)
+    ambient = 0.36 * zenith.mean(0, keepdim=True) + 0.20 * zenith + 0.26 * horizon
+    ambient = ambient * (1 + 0.45 * dusk)
+    ambient = ambient + night * _rgb(d, 0.13, 0.175, 0.29) + 0.5 * sky_flash
+    glow = (dusk * _rgb(d, 1.0, 0.46, 0.18) + day * (1 - dusk) * _rgb(d, 0.40, 0.37, 0.28)) * (
+        1 - 0.92 * dim
+    ) + moonlit * _rgb(d, 0.10, 0.13, 0.20) * (1 - 0.9 * dim)
+    is_sun = (up > -0.06).float()
+    density = land.mix("fog", blend) * (1 + weather[:, HAZE]) * (1 / 260.0)
+    clouds = direct * 0.50 + ambient * 0.85 + 0.12 * day
+    return Air(
+        zenith=zenith + sky_flash,
+        horizon=horizon + sky_flash,
+        glow=glow,
+        light=light,
+        ambient=ambient,
+        sun=sun,
+        moon=moon,
+        lamp=is_sun * sun + (1 - is_sun) * moon,
+        day=day,
+        night=night,
+        dusk=dusk,
+        density=density,
+        mist=land.mix("mist", blend) * (1 + 0.5 * dusk),
+        flash=bolt,
+        clouds=clouds * (1 - 0.45 * dim) + sky_flash,
+        weather=weather,
+    )
