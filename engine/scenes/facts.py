@@ -1,0 +1,66 @@
+"""What conditions read at one latch."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from engine.director import LatchContext
+from engine.scenes.memory import SceneMemory
+from engine.scenes.scene import Scene
+from engine.scenes.senses import draw, look
+
+
+@dataclass
+class LatchFacts:
+    """Answers an expression's questions (`engine.scenes.expressions.Facts`)."""
+
+    memory: SceneMemory
+    """After the input was looked at."""
+    ctx: LatchContext
+    scene: Scene
+    site: str = ""
+    """Label of the trigger that asks; makes its `chance` its own."""
+
+    @property
+    def fps(self) -> int:
+        return self.ctx.fps
+
+    @property
+    def frames(self) -> int:
+        return len(self.ctx.requested)
+
+    @cached_property
+    def _look(self) -> dict[str, float]:
+        return look(self.ctx.last_frames)
+
+    def sense(self, name: str) -> float:
+        memory = self.memory
+        if name in ("brightness", "red", "green", "blue"):
+            return self._look[name]
+        if name == "crossfade":
+            return self.ctx.state.prompt.weight
+        return {
+            "time": memory.frame / self.fps,
+            "phase_time": (memory.frame - memory.phase_start) / self.fps,
+            "idle": memory.idle / self.fps,
+            "distance": memory.odometer.distance,
+            "away": memory.odometer.away,
+            "turned": memory.odometer.yaw,
+            "tilted": memory.odometer.pitch,
+        }[name]
+
+    def variable(self, name: str) -> float | bool:
+        return self.memory.variables[name]
+
+    def call(self, function: str, name: str, offset: int) -> float | bool:
+        if function == "held":
+            return self.memory.held.get(name, 0) / self.fps
+        if function == "tapped":
+            return name in self.ctx.tapped
+        if function == "prompt":
+            return self.ctx.state.prompt.text == self.scene.prompts[name].text
+        if function == "phase":
+            return self.memory.phase == name
+        assert function == "chance", function
+        seconds = self.frames / self.fps
+        site = f"{self.site}@{offset}"
+        return draw(self.ctx.state.seed, site, self.ctx.chunk) >= (1 - float(name)) ** seconds

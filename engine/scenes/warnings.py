@@ -1,0 +1,217 @@
+"""Doubts about a scene that can be played: what can never happen, is never used, or is missing.
+
+Not here: mistakes that keep it from being played (build, names).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from engine.scenes.build import Builder, dotted
+from engine.scenes.effects import Effects
+from engine.scenes.expressions import Apply, Ask, Constant, Expression, Node, Time, Variable
+from engine.scenes.problems import Problem, nearest, quoted
+from engine.scenes.scene import Scene
+from engine.scenes.source import KeyPath
+from engine.scenes.timeline import TimedEvent
+from engine.scenes.tracks import Track
+from engine.scenes.values import FileName
+from helios_core.actions import ActionSpec
+
+FPS = 20
+"""Only to compare times that are given in frames with times in seconds."""
+MENU = 9
+"""Prompts that have a number key."""
+_BOUNDED = ("brightness", "red", "green", "blue", "crossfade")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackFacts:
+    """What a check needs to know of a pack."""
+
+    name: str
+    spec: ActionSpec
+    known_words: frozenset[str] | None = None
+
+
+def warnings_of(
+    scene: Scene, builder: Builder, folder: Path, pack: PackFacts | None
+) -> Iterator[Problem]:
+    """Every doubt, as a problem of level `warning`."""
+    found: list[tuple[KeyPath, str]] = []
+    events = list(_events(scene))
+    found += _never_fires(scene, events)
+    found += _unused(scene, builder, events)
+    found += _missing_files(builder, folder)
+    if pack is not None:
+        found += _pack_lacks(scene, builder, pack)
+    for path, text in found:
+        builder_problem = builder.source(path).problem(path, f"{dotted(path)}: {text}")
+        yield replace(builder_problem, level="warning")
+
+
+def _events(scene: Scene) -> Iterator[tuple[KeyPath, Effects]]:
+    """Every event with its path."""
+    parts: list[tuple[KeyPath, Any]] = [((), scene)]
+    parts += [(("phases", name), phase) for name, phase in scene.phases.items()]
+    for path, part in parts:
+        yield from (((*path, "timeline", i), event) for i, event in enumerate(part.timeline))
+        yield from (((*path, "triggers", i), event) for i, event in enumerate(part.triggers))
+        if path and part.enter is not None:
+            yield (*path, "enter"), part.enter
+
+
+# ---- what can never happen
+
+
+def _never_fires(
+    scene: Scene, events: list[tuple[KeyPath, Effects]]
+) -> Iterator[tuple[KeyPath, str]]:
+    reachable = {next(iter(scene.phases), None), *(e.go for _, e in events if e.go)}
+    for name in scene.phases:
+        if name not in reachable:
+            yield ("phases", name), "no event goes to this phase"
+    saved = {event.save for _, event in events}
+    for path, event in events:
+        if event.load and event.load not in saved:
+            yield (*path, "load"), f"no event saves {event.load}"
+        if isinstance(event, TimedEvent) and event.until is not None:
+            begin = event.at or event.every
+            if begin is not None and begin.frames_at(FPS) > event.until.frames_at(FPS):
+                yield path, "it ends before it begins"
+    for path, part in [((), scene), *((("phases", n), p) for n, p in scene.phases.items())]:
+        yield from _after_the_end(path, part.timeline)
+        for i, trigger in enumerate(part.triggers):
+            verdict = _constant(trigger.when)
+            if verdict is not None:
+                always = "is always true: it fires once, at the start"
+                text = always if verdict else "can never be true"
+                yield (*path, "triggers", i, "when"), text
+
+
+def _after_the_end(
+    path: KeyPath, timeline: tuple[TimedEvent, ...]
+) -> Iterator[tuple[KeyPath, str]]:
+    ends = [e.at.frames_at(FPS) for e in timeline if e.at and (e.end or e.jump or e.go)]
+    if not ends:
+        return
+    for i, event in enumerate(timeline):
+        begin = event.at or event.every
+        if begin is not None and begin.frames_at(FPS) > min(ends):
+            yield (*path, "timeline", i), f"never happens: {min(ends) / FPS:g}s ends this timeline"
+
+
+def _constant(condition: Expression) -> bool | None:
+    """True or False if the condition is always so, as far as bounds show; else None."""
+    bounds = _bounds(condition.root)
+    return bounds[0] if isinstance(bounds[0], bool) and bounds[0] == bounds[1] else None
+
+
+def _bounds(node: Node) -> tuple[Any, Any]:
+    """The smallest and largest value that a node can have."""
+    anything = (-float("inf"), float("inf"))
+    if isinstance(node, Constant):
+        return node.value, node.value
+    if isinstance(node, Time):
+        seconds = node.span.seconds_at(FPS)
+        return seconds, seconds
+    if isinstance(node, Variable):
+        return (0.0, 1.0) if node.name in _BOUNDED else anything if _signed(node) else (0.0, 1e9)
+    if isinstance(node, Ask):
+        if node.function == "chance":
+            return (False, False) if float(node.argument) == 0 else (False, True)
+        return (0.0, 1e9) if node.function == "held" else (False, True)
+    return _apply_bounds(node)
+
+
+def _signed(node: Variable) -> bool:
+    return node.name not in ("time", "phase_time", "idle", "distance", "away")
+
+
+def _apply_bounds(node: Apply) -> tuple[Any, Any]:
+    parts = [_bounds(operand) for operand in node.operands]
+    if node.operator == "and":
+        return all(p[0] is True for p in parts), all(p[1] is not False for p in parts)
+    if node.operator == "or":
+        return any(p[0] is True for p in parts), any(p[1] is not False for p in parts)
+    if node.operator == "not":
+        ((low, high),) = parts
+        return (not high, not low) if isinstance(low, bool) else (False, True)
+    if node.operator in ("<", "<=", ">", ">="):
+        (a, b), (c, d) = parts if node.operator[0] == ">" else parts[::-1]
+        strict = len(node.operator) == 1
+        certain = a > d if strict else a >= d
+        possible = b > c if strict else b >= c
+        return certain, possible
+    if node.operator in ("==", "!="):
+        return False, True
+    return -float("inf"), float("inf")
+
+
+# ---- what is never used
+
+
+def _unused(
+    scene: Scene, builder: Builder, events: list[tuple[KeyPath, Effects]]
+) -> Iterator[tuple[KeyPath, str]]:
+    used = {(use.kind, use.name) for use in builder.uses}
+    used.add(("prompt", scene.start.prompt or next(iter(scene.prompts))))
+    keys = list(scene.presets)[:MENU]
+    for name in scene.prompts:
+        if ("prompt", name) not in used and name not in keys:
+            yield ("prompts", name), "never used: no event names it and no number key has it"
+    for name in scene.macros:
+        if ("macro", name) not in used:
+            yield ("macros", name), "never used"
+    read = {n.name for e in _expressions(builder) for n in e.nodes() if isinstance(n, Variable)}
+    for section, names in (("counters", scene.counters), ("flags", scene.flags)):
+        for name in names:
+            if name not in read:
+                yield (section, name), "no condition reads it"
+    text = str([source.content for source in builder.sources])
+    for name in scene.vars:
+        if f"${{vars.{name}}}" not in text:
+            yield ("vars", name), "never used"
+
+
+def _expressions(builder: Builder) -> Iterator[Expression]:
+    return (value for value in builder.parsed.values() if isinstance(value, Expression))
+
+
+# ---- what is missing
+
+
+def _missing_files(builder: Builder, folder: Path) -> Iterator[tuple[KeyPath, str]]:
+    for path, value in builder.parsed.items():
+        if isinstance(value, FileName):
+            try:
+                missing = not value.resolve_in(folder).is_file()
+            except ValueError as error:
+                yield path, str(error)
+                continue
+            if missing:
+                yield path, f"there is no file {value!s}"
+
+
+def _pack_lacks(scene: Scene, builder: Builder, pack: PackFacts) -> Iterator[tuple[KeyPath, str]]:
+    for path, value in builder.parsed.items():
+        if isinstance(value, Track):
+            for name in sorted(value.channels - set(pack.spec.names)):
+                yield path, f"the pack {pack.name} has no channel {name!r}"
+    for use in builder.uses:
+        if use.kind == "channel" and use.name not in pack.spec.names:
+            yield use.path, f"the pack {pack.name} has no channel {use.name!r}"
+    if pack.known_words is not None:
+        for name, prompt in scene.prompts.items():
+            yield from _unknown_words(("prompts", name), prompt.text, pack)
+
+
+def _unknown_words(path: KeyPath, text: str, pack: PackFacts) -> Iterator[tuple[KeyPath, str]]:
+    assert pack.known_words is not None
+    words = "".join(sign if sign.isalpha() else " " for sign in text.lower()).split()
+    for word in dict.fromkeys(words):
+        if word not in pack.known_words:
+            hint = nearest(word, pack.known_words)
+            hint = hint if "did you mean" in hint else ""
+            yield path, f"the pack {pack.name} was never taught {quoted(word)}{hint}"
