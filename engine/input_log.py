@@ -60,9 +60,7 @@ class InputLog:
             latch_time=np.array([r.header[1] for r in records], np.float64),
             requested=actions[:, 0],
             applied=actions[:, 1],
-            prompts=tuple(
-                (n, r.header[2]) for n, r in enumerate(records) if r.header[2] is not None
-            ),
+            prompts=tuple((n, text) for n, text in texts if text is not None),
         )
 
     def close(self) -> None:
