@@ -46,6 +46,8 @@ MIN_SIGMA = 0.05
 """A predicted clean latent is turned into a velocity by dividing by at least this."""
 TABLES_KEPT = 32
 """Rotary tables kept per model; sizes and stages are few."""
+OLD_NAMES = {"scale_shift_table": "norm_out.scale_shift_table"}
+"""Parameter names of older training checkpoints, and what they are called now."""
 FP32_PARAMETERS = ("time_embedder", "scale_shift_table", "norm2", "history_key_scale")
 """Parts of parameter names that stay fp32 when a model is loaded in a smaller dtype."""
 
@@ -156,8 +158,8 @@ class HeliosTransformer(nn.Module):
             )
         x, table = self._history_tokens(history)
         zero = x.new_zeros(1, dtype=torch.float32)
-        modulation = self.condition_embedder.time(zero, self._dtype(x))[1][:, None]
-        x = x.to(self._residual_dtype(x))
+        modulation = self.condition_embedder.time(zero, matmul_dtype(x))[1][:, None]
+        x = x.to(self.residual_dtype)
         layers = []
         for i, block in enumerate(self.blocks):
             x, past = block.history_step(x, modulation, table, i == self.config.layers - 1)
@@ -202,8 +204,8 @@ class HeliosTransformer(nn.Module):
         text_mask: Tensor | None = None,
     ) -> Tensor:
         """Velocity (noise - clean) of noisy [B,C,T,h,w] at timestep [B] in 0..1000."""
+        self._check_inputs(noisy, text, history)
         batch, _, frames, rows, columns = noisy.shape
-        self.config.check_size(rows, columns)
         cache = text if isinstance(text, TextCache) else self.text_cache(text, text_mask)
         indices = None if history is None else history.indices
         if not isinstance(actions, ActionCache):
@@ -214,7 +216,7 @@ class HeliosTransformer(nn.Module):
         span = tokens_per_frame(self.config, rows, columns)
         per_frame = actions is not None and actions.modulation is not None
         layout = Rows(head, span if per_frame else span * frames)
-        modulation, last_rows = self._modulation(timestep, head, actions, self._dtype(x))
+        modulation, last_rows = self._modulation(timestep, head, actions, matmul_dtype(x))
         x = self._run_blocks(x, modulation, layout, table, cache, history, actions, span)
         out = self.norm_out(x, last_rows, Rows(0, layout.span))
         velocity = self._unpatch(self.proj_out(out), frames, rows, columns)
@@ -222,7 +224,7 @@ class HeliosTransformer(nn.Module):
 
     def _run_blocks(self, x, modulation, layout, table, text, history, actions, span) -> Tensor:
         meet = self._action_meeting(actions, table, layout.head, x.shape[1], span, history)
-        x = x.to(self._residual_dtype(x))
+        x = x.to(self.residual_dtype)
         for i, block in enumerate(self.blocks):
             inputs = BlockInputs(
                 modulation=modulation,
@@ -240,12 +242,28 @@ class HeliosTransformer(nn.Module):
                 x = block(x, inputs, keep)
         return x
 
-    def _dtype(self, x: Tensor) -> torch.dtype:
-        """Dtype of embeddings: the weights', for autocast keeps its own counsel."""
-        return matmul_dtype(x)
+    def _check_inputs(self, noisy: Tensor, text, history: History | HistoryCache | None) -> None:
+        """Refuse what would otherwise fail deep inside."""
+        if noisy.ndim != 5 or noisy.shape[1] != self.config.in_channels:
+            raise ValueError(
+                f"noisy latents have shape {tuple(noisy.shape)}; give "
+                f"[batch, {self.config.in_channels}, frames, rows, columns]"
+            )
+        self.config.check_size(noisy.shape[3], noisy.shape[4])
+        if isinstance(text, Tensor) and text.shape[-1] != self.config.text_dim:
+            raise ValueError(
+                f"text hidden states are {text.shape[-1]} wide; this model wants "
+                f"{self.config.text_dim}: use the text encoder it was trained with"
+            )
+        if isinstance(history, History) and history.short.shape[:2] != noisy.shape[:2]:
+            raise ValueError(
+                f"history is for batch and channels {tuple(history.short.shape[:2])}, the noisy "
+                f"latents for {tuple(noisy.shape[:2])}: give both the same"
+            )
 
-    def _residual_dtype(self, x: Tensor) -> torch.dtype:
-        """The residual stream has the weights' dtype: fp32 under autocast."""
+    @property
+    def residual_dtype(self) -> torch.dtype:
+        """Dtype of the tokens between blocks: the weights', fp32 under autocast."""
         return self.proj_out.weight.dtype
 
     # Tokens and positions -------------------------------------------------------------------
