@@ -46,8 +46,10 @@ class SamplerPlan:
                 raise ValueError(f"sampler {name} = {getattr(self, name)!r}: give one of {allowed}")
         if self.amplify_first and self.solver != "dmd":
             raise ValueError("sampler amplify_first: only the dmd solver takes it")
-        if self.guidance < 1 or self.zero_steps < 0:
-            raise ValueError("sampler guidance must be at least 1 and zero_steps at least 0")
+        if self.guidance < 1:
+            raise ValueError(f"sampler guidance = {self.guidance}: give 1 (none) or more")
+        if self.zero_steps < 0:
+            raise ValueError(f"sampler zero_steps = {self.zero_steps}: give 0 or more")
         pyramid_stages(len(self.steps), self.gamma)
 
     @property
