@@ -7,7 +7,7 @@ hears of them through its generation. Not here: the tick (engine.loop), files (s
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -84,7 +84,9 @@ class Session:
         self.paused = self.rewinding = self.quit = False
         self.picture: tuple[np.ndarray, tuple[Overlay, ...]] | None = None
         """The frame on the screen, with its overlays."""
-        self._start = place
+        # A reset needs the director as it is now, which a plain start does not spell out.
+        begun = director.snapshot() if place.director is None else place.director
+        self._start = replace(place, director=begun)
         self._shown: Chunk | None = None
         self._serial = -1
         self._saved: Path | None = None
