@@ -34,13 +34,13 @@ class TinyCodecConfig:
     """Latents before a group that decoding it sees."""
     encoder_context: int = 1
     """Groups before a group that encoding it sees."""
-    encoder_widths: tuple[int, int, int] = (64, 96, 160)
+    encoder_widths: tuple[int, int, int] = (48, 80, 128)
     """Features at 1/2, 1/4 and 1/8 of the size, encoding."""
-    decoder_widths: tuple[int, int, int] = (64, 96, 192)
+    decoder_widths: tuple[int, int, int] = (48, 96, 160)
     """Features at 1/2, 1/4 and 1/8 of the size, decoding."""
-    encoder_blocks: tuple[int, int, int] = (1, 1, 2)
+    encoder_blocks: tuple[int, int, int] = (1, 1, 1)
     """Residual blocks at the same levels, encoding."""
-    decoder_blocks: tuple[int, int, int] = (1, 1, 3)
+    decoder_blocks: tuple[int, int, int] = (1, 1, 2)
     """Residual blocks at the same levels, decoding."""
 
     def __post_init__(self) -> None:
@@ -153,7 +153,7 @@ class TinyCodec(nn.Module):
 
     def encode(self, video: Tensor) -> Tensor:
         """[B, 3, K*n, H, W] in [-1, 1] to normalised latents [B, C, n, h, w]."""
-        raw = self.encode_raw(video)
+        raw = self.encode_raw(video.to(self.encoder.enter.weight.dtype)).float()
         return (raw - _channels(self.latent_mean)) / _channels(self.latent_std)
 
     def decode(self, latents: Tensor, *, new: int) -> Tensor:
@@ -161,8 +161,8 @@ class TinyCodec(nn.Module):
 
         Fewer than `context` latents before them stand for the start of a clip.
         """
-        raw = latents * _channels(self.latent_std) + _channels(self.latent_mean)
-        return self.decode_raw(raw, new=new)
+        raw = latents.float() * _channels(self.latent_std) + _channels(self.latent_mean)
+        return self.decode_raw(raw.to(self.decoder.enter.weight.dtype), new=new).float()
 
     def encode_raw(self, video: Tensor) -> Tensor:
         """As `encode`, before normalising: what training regularises and takes statistics of."""
@@ -200,5 +200,5 @@ class TinyCodec(nn.Module):
 
 
 def _channels(values: Tensor) -> Tensor:
-    """[C] against [B, C, n, h, w]."""
-    return values[:, None, None, None]
+    """[C] against [B, C, n, h, w], in fp32 whatever the weights are."""
+    return values.float()[:, None, None, None]

@@ -1,8 +1,8 @@
 """What the world and the training know of a text encoder, and the report on a prompt's words.
 
-An encoder returns hidden states of a fixed length that are zero past the prompt's own tokens. The
-DiT attends to all of them, zeros included, as the released model does: a blend of prompts is then
-a plain weighted sum, and nothing jumps when a crossfade ends.
+An encoder returns hidden states of a fixed length that are zero past the prompt's own tokens, and
+a mask of those that the DiT attends to. The released model attends to all, zeros included: its
+mask is None.
 
     [r for r in report_words("a medow at noon", known) if not r.known]
 
@@ -30,8 +30,8 @@ class TextEncoder(Protocol):
     known_words: frozenset[str] | None
     """Words that it was taught; None when it takes any language."""
 
-    def encode(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Hidden states [B, L, D], zero past each prompt's tokens, and that mask [B, L]."""
+    def encode(self, texts: Sequence[str]) -> tuple[Tensor, Tensor | None]:
+        """Hidden states [B, L, D], zero past each prompt's tokens, and the mask [B, L] or None."""
         ...
 
 

@@ -1,0 +1,31 @@
+"""Packs: worlds on disk. `load_world` is the door; everything else is behind it.
+
+world = load_world("wilds")                  # a name, a folder, `null` or `random`
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from helios_core.world_api import World
+
+
+def load_world(
+    name_or_path: str | Path,
+    *,
+    device: str = "cpu",
+    dtype: Any = None,
+    threads: int | None = None,
+) -> "World":
+    """A world that is ready to play.
+
+    `dtype` is a torch dtype or its name (default: float32 on a CPU, bfloat16 elsewhere);
+    `threads` sets torch's threads for the whole process.
+    """
+    if str(name_or_path) == "null":
+        from helios_core.null_world import NullWorld
+
+        return NullWorld()
+    from helios_core.packs.build import load
+
+    return load(name_or_path, device=device, dtype=dtype, threads=threads)

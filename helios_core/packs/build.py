@@ -1,0 +1,133 @@
+"""From a pack's folder to a world that plays.
+
+Nothing is returned before everything was checked and loaded, so that a broken pack leaves nothing
+half-loaded. Not here: where packs are (find), their weights (modules, tensors).
+
+    world = load("wilds", device="cpu", dtype="bfloat16", threads=2)
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from helios_core.codecs.api import frames_of
+from helios_core.fingerprint import fingerprint
+from helios_core.packs import builtin
+from helios_core.packs import manifest as manifests
+from helios_core.packs.find import find
+from helios_core.packs.manifest import MODULES, Hashes, Manifest
+from helios_core.packs.modules import dtype_of, load_module
+from helios_core.packs.verify import SMALL, size_of, verify
+from helios_core.sampling.plan import SamplerPlan
+from helios_core.world import Parts, WorldModel
+from helios_core.world_api import WorldInfo
+
+
+def load(
+    name_or_path: str | Path,
+    *,
+    device: str = "cpu",
+    dtype: Any = None,
+    threads: int | None = None,
+) -> WorldModel:
+    """A pack's world; every mistake in it is a ValueError."""
+    place = device_of(device)
+    kind = dtype_of(dtype, place)
+    if threads is not None:
+        if threads < 1:
+            raise ValueError(f"threads is {threads}; give at least 1")
+        torch.set_num_threads(threads)
+    if str(name_or_path) == "random":
+        manifest, hashes = builtin.random_manifest(), {}
+        modules = builtin.random_modules(manifest, device=place, dtype=kind)
+        return assemble(manifest, hashes, modules, device=place, dtype=kind)
+    folder = find(name_or_path)
+    manifest, hashes = manifests.read(folder), manifests.read_hashes(folder)
+    if size_of(folder, manifest) <= SMALL:
+        verify(folder)
+    modules = {
+        name: load_module(folder, manifest, name, device=place, dtype=kind) for name in MODULES
+    }
+    return assemble(manifest, hashes, modules, device=place, dtype=kind)
+
+
+def device_of(device: str) -> torch.device:
+    """A torch device that this machine has."""
+    try:
+        place = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"device {device!r} is not known; try cpu or cuda") from error
+    if place.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError("there is no CUDA device here; use device cpu")
+    return place
+
+
+def assemble(
+    manifest: Manifest,
+    hashes: Hashes,
+    modules: Mapping[str, Any],
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    turn: Any = None,
+) -> WorldModel:
+    """A world of loaded modules; what does not fit together is a ValueError."""
+    codec, encoder = modules["codec"], modules["text_encoder"]
+    check_fit(manifest, modules)
+    info = WorldInfo(
+        name=manifest.name,
+        fps=manifest.fps,
+        chunk_frames=frames_of(codec, manifest.chunk_latents),
+        height=manifest.height,
+        width=manifest.width,
+        spec=manifest.spec,
+        layout=manifest.layout,
+        pack_hash=manifest.hash(hashes),
+        crossfade_chunks=manifest.crossfade_chunks,
+        known_words=encoder.known_words,
+        presets=manifest.presets,
+        bindings=dict(manifest.bindings),
+        fingerprint=fingerprint(device, dtype),
+    )
+    parts = Parts(
+        transformer=modules["transformer"],
+        codec=codec,
+        text_encoder=encoder,
+        plan=SamplerPlan.from_dict(manifest.sampler),
+        chunk_latents=manifest.chunk_latents,
+        device=device,
+        state_dtype=torch.float32 if device.type == "cpu" else dtype,
+        start_noise=manifest.start_noise,
+        negative_prompt=manifest.negative_prompt,
+        **({} if turn is None else {"turn": turn}),
+    )
+    return WorldModel(parts, info)
+
+
+def check_fit(manifest: Manifest, modules: Mapping[str, Any]) -> None:
+    """Refuse modules whose sizes disagree."""
+    codec, encoder = modules["codec"], modules["text_encoder"]
+    config = modules["transformer"].config
+    pairs = (
+        ("latent channels", config.in_channels, codec.channels),
+        ("text width", config.text_dim, encoder.text_dim),
+    )
+    for what, wanted, given in pairs:
+        if wanted != given:
+            raise ValueError(
+                f"pack {manifest.name}: the transformer wants {wanted} {what}, not {given}"
+            )
+    if codec.layout != manifest.layout:
+        raise ValueError(f"pack {manifest.name}: its codec is {codec.layout}")
+    if manifest.height % codec.spatial or manifest.width % codec.spatial:
+        raise ValueError(
+            f"pack {manifest.name}: {manifest.height}x{manifest.width} is no multiple of "
+            f"{codec.spatial} pixels"
+        )
+    if config.actions and config.actions.window != codec.temporal:
+        raise ValueError(
+            f"pack {manifest.name}: actions come in windows of {config.actions.window} frames, "
+            f"latents cover {codec.temporal}"
+        )

@@ -1,0 +1,187 @@
+"""pack.yaml: what a pack is, as a dataclass.
+
+A pack is a folder: this manifest, safetensors, and tensors.json with a hash of every tensor. An
+imported pack names the released folder as its `source` and holds no weights; a delta pack names
+the pack that it differs from as its `base`. Not here: weights (tensors), building (build).
+
+    manifest = read(Path("assets/packs/wilds"))
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from helios_core.actions import ActionSpec
+from helios_core.plain import build, to_plain
+
+FORMAT = 1
+"""Version of the layout on disk; another one is refused."""
+FILE = "pack.yaml"
+HASHES = "tensors.json"
+MODULES = ("transformer", "codec", "text_encoder")
+Hashes = Mapping[str, Mapping[str, str]]
+"""Module to tensor to sha256."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModuleSpec:
+    """One of the networks of a pack."""
+
+    kind: Literal["helios", "tiny_codec", "small_text", "wan_codec", "umt5"]
+    """Which implementation."""
+    config: dict[str, Any] = field(default_factory=dict)
+    """Its sizes."""
+    files: tuple[str, ...] = ()
+    """Its safetensors, below the pack's folder or its source."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseRef:
+    """The pack that a delta pack differs from."""
+
+    name: str
+    hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """All of pack.yaml."""
+
+    format: int
+    """Version of this layout."""
+    name: str
+    """Lower case letters, digits and dashes; the folder's name."""
+    about: str = ""
+    """What world it is, in a sentence or two."""
+    licence: str = "unknown"
+    """Of the weights."""
+    fps: int
+    """Pixel frames per second."""
+    height: int
+    """Pixels."""
+    width: int
+    """Pixels."""
+    chunk_latents: int
+    """Latent frames generated at a time."""
+    layout: Literal["windowed", "streamed"]
+    """How chunks are coded; see helios_core.codecs.api."""
+    crossfade_chunks: int = 10
+    """Chunks that a prompt change takes unless told otherwise."""
+    actions: tuple[dict[str, Any], ...] = ()
+    """Channels of the action spec, in order; empty for a pack that plays by text."""
+    presets: tuple[str, ...] = ()
+    """Prompts on the number keys."""
+    bindings: dict[str, Any] = field(default_factory=dict)
+    """Default device bindings, as in engine.input."""
+    negative_prompt: str = ""
+    """What guidance steers away from."""
+    start_noise: tuple[float, float] = (0.0, 0.0)
+    """Share of noise mixed into start images and clips, from and to."""
+    sampler: dict[str, Any]
+    """A helios_core.sampling.plan.SamplerPlan."""
+    transformer: ModuleSpec
+    codec: ModuleSpec
+    text_encoder: ModuleSpec
+    source: str | None = None
+    """Folder of a released checkpoint that is used in place."""
+    base: BaseRef | None = None
+    """Pack whose weights these are the difference to."""
+    card: dict[str, Any] = field(default_factory=dict)
+    """How it was trained and measured."""
+
+    def __post_init__(self) -> None:
+        if self.format != FORMAT:
+            raise ValueError(
+                f"this pack has format {self.format}; this version of helios reads format {FORMAT}"
+            )
+        check_name(self.name)
+        for name in ("fps", "height", "width", "chunk_latents", "crossfade_chunks"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; give at least 1")
+        low, high = self.start_noise
+        if not 0 <= low <= high <= 1:
+            raise ValueError(f"start_noise is {self.start_noise}; give two rising shares of 0 to 1")
+
+    @property
+    def spec(self) -> ActionSpec:
+        return ActionSpec.from_dict(self.actions)
+
+    def module(self, name: str) -> ModuleSpec:
+        return {
+            "transformer": self.transformer,
+            "codec": self.codec,
+            "text_encoder": self.text_encoder,
+        }[name]
+
+    def hash(self, hashes: Hashes) -> str:
+        """Identity of what the pack generates: not of its name, texts, place or shards."""
+        plain = to_plain(self)
+        for key in ("name", "about", "licence", "presets", "bindings", "source", "card"):
+            del plain[key]
+        for name in MODULES:
+            del plain[name]["files"]
+        if self.base:
+            del plain["base"]["name"]
+        text = json.dumps([plain, hashes], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that is no plain folder name."""
+    if not name or not all(c.isascii() and (c.isalnum() or c in "-_.") for c in name):
+        raise ValueError(f"pack name {name!r}: use letters, digits, dashes and dots")
+    if name.startswith("."):
+        raise ValueError(f"pack name {name!r}: begin with a letter or digit")
+
+
+def read(folder: Path) -> Manifest:
+    """The manifest of a pack's folder; every mistake is a ValueError that names the file."""
+    path = folder / FILE
+    if not path.is_file():
+        raise ValueError(f"{folder} is no pack: it has no {FILE}")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+    found = values.get("format") if isinstance(values, dict) else None
+    if found != FORMAT:
+        raise ValueError(f"{path}: format is {found!r}; this version of helios reads {FORMAT}")
+    try:
+        manifest = build(Manifest, values, str(path))
+        # Checked here so that a bad channel is the manifest's mistake, not the loader's.
+        assert isinstance(manifest.spec, ActionSpec)
+    except (ValueError, TypeError) as error:
+        text = str(error)
+        raise ValueError(text if text.startswith(str(path)) else f"{path}: {text}") from error
+    return manifest
+
+
+def write(manifest: Manifest, folder: Path) -> None:
+    """Write pack.yaml, in the order of the dataclass."""
+    text = yaml.safe_dump(to_plain(manifest), sort_keys=False, allow_unicode=True, width=100)
+    (folder / FILE).write_text(text, encoding="utf-8")
+
+
+def read_hashes(folder: Path) -> Hashes:
+    """tensors.json of a pack's folder."""
+    path = folder / HASHES
+    try:
+        hashes = json.loads(path.read_text())
+        assert all(isinstance(hashes[name], dict) for name in hashes)
+    except (OSError, ValueError, AssertionError, TypeError) as error:
+        raise ValueError(f"{path} is missing or cannot be read; `helios packs verify`") from error
+    return hashes
+
+
+def write_hashes(hashes: Hashes, folder: Path) -> None:
+    (folder / HASHES).write_text(json.dumps(hashes, indent=0, sort_keys=True))
+
+
+def renamed(manifest: Manifest, name: str) -> Manifest:
+    """The same pack under another name."""
+    return replace(manifest, name=name)

@@ -1,0 +1,41 @@
+"""Is a pack whole: every tensor there, and the same bits as when the pack was made."""
+
+from pathlib import Path
+from typing import Any
+
+from helios_core.packs import manifest as manifests
+from helios_core.packs.manifest import MODULES, Manifest
+from helios_core.packs.modules import base_of, module_files
+from helios_core.packs.tensors import FileStore, hash_tensors
+
+SMALL = 256 * 2**20
+"""Packs up to so many bytes are verified whenever they are loaded."""
+
+
+def size_of(folder: Path, manifest: Manifest) -> int:
+    """Bytes of a pack's own weights; a missing file counts nothing here."""
+    files = [path for name in MODULES for path in module_files(folder, manifest, name)]
+    return sum(path.stat().st_size for path in files if path.is_file())
+
+
+def verify(folder: Path, *, progress: Any = None) -> int:
+    """Compare every tensor with its hash; returns how many. `progress` is told each name."""
+    manifest, hashes = manifests.read(folder), manifests.read_hashes(folder)
+    if manifest.base is not None:
+        verify(base_of(folder, manifest), progress=progress)
+    count = 0
+    for module in MODULES:
+        store, wanted = FileStore(module_files(folder, manifest, module)), hashes.get(module, {})
+        differing = set(store.entries) ^ set(wanted)
+        if differing:
+            raise ValueError(f"{folder}: {module} and {manifests.HASHES} disagree on {differing}")
+        for name, digest in hash_tensors(store):
+            if digest != wanted[name]:
+                raise ValueError(
+                    f"{folder}: the tensor {name} of {module} is damaged (its hash is another); "
+                    "fetch or export the pack again"
+                )
+            count += 1
+            if progress is not None:
+                progress(f"{module} {name}")
+    return count
