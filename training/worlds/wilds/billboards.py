@@ -207,8 +207,8 @@ def _shade(
     r, g, b, a, nx, ny, glow = _lookup(t["kind"], u, v, t["level"])
     nz = (a * a - nx * nx - ny * ny).clamp(min=0).sqrt()
     facing = nx * t["lx"] + ny * t["ly"] + nz * t["lz"]
-    direct = (facing * 0.8 + 0.22 * a).clamp(min=0)
-    skylit = a * 0.86 + 0.3 * ny
+    direct = (facing * 0.78 + 0.30 * a).clamp(min=0)
+    skylit = a * 1.0 + 0.3 * ny
     light = t["light"] * direct + t["ambient"] * skylit
     warm = torch.tensor([1.0, 0.52, 0.20], device=u.device)[:, None]
     light = light + warm * (t["glow"] * a)

@@ -103,16 +103,22 @@ class Hits:
     """Metres ahead; FARTHEST where there is only sky."""
     ground: Tensor
     """True where the ground (or water) is met."""
+    cover: Tensor
+    """0..1: share of the pixel that the ground covers; soft along the skyline only."""
 
 
-def resolve(surface: Tensor, eye: Tensor, slope: Tensor) -> Hits:
+def resolve(surface: Tensor, eye: Tensor, slope: Tensor, pixel: float) -> Hits:
     """Meets rows of slope [N, H] with surfaces [N, W, D] sampled at `depths`."""
     z = depths(surface.device)
     n, w, d = surface.shape
     rising = torch.cummax((surface - eye[:, None, None]) / z, dim=2).values
-    wanted = slope[:, None, :].expand(n, w, slope.shape[1]).contiguous()
+    wanted = slope[:, None, :].expand(n, w, slope.shape[1])
+    top = rising[..., -1:]
+    cover = ((top - wanted) / pixel + 0.5).clamp(0, 1)
+    ground = cover > 0
+    # A pixel that the skyline crosses shows the ground of the skyline itself.
+    wanted = torch.minimum(wanted, top).contiguous()
     index = torch.searchsorted(rising, wanted)
-    ground = index < d
     i = index.clamp(1, d - 1)
     h0, h1 = torch.gather(surface, 2, i - 1), torch.gather(surface, 2, i)
     z0, z1 = z[i - 1], z[i]
@@ -121,4 +127,4 @@ def resolve(surface: Tensor, eye: Tensor, slope: Tensor) -> Hits:
     gap = torch.where(gap.abs() < 1e-6, 1e-6, gap)
     ahead = (h0 - eye[:, None, None] - k * z0) / gap
     ahead = torch.minimum(torch.maximum(ahead, torch.where(index == 0, 0.25, z0)), z1)
-    return Hits(ahead=torch.where(ground, ahead, FARTHEST), ground=ground)
+    return Hits(ahead=torch.where(ground, ahead, FARTHEST), ground=ground, cover=cover)

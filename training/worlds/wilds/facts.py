@@ -96,7 +96,7 @@ def water_share(scene: Scene) -> Tensor:
     surface = land.height(
         place, view.ray_x[..., None] * z, view.ray_z[..., None] * z, camera.detail(z)
     )
-    hits = camera.resolve(surface.clamp(min=0), cam.eye, view.slope)
+    hits = camera.resolve(surface.clamp(min=0), cam.eye, view.slope, view.pixel)
     near = hits.ground & (hits.ahead < 160)
     at = view.ray_x[..., None] * hits.ahead, view.ray_z[..., None] * hits.ahead
     wet = near & (land.height(place, *at, camera.detail(hits.ahead)) < -0.08)

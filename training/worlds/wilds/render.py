@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.worlds.wilds import billboards, camera, noise, objects, sky, weather
+from training.worlds.wilds import billboards, camera, noise, objects, precipitation, sky, weather
 from training.worlds.wilds.camera import Camera, Hits, View
 from training.worlds.wilds.terrain import CLOUDS, MICRO, Ground, Land, Place, spread
 from training.worlds.wilds.weather import DIM, Air
@@ -125,12 +125,13 @@ def _light_ground(
     grain = torch.exp(-((foot / 0.55) ** 2))
     base = albedo(land, g, micro * grain, ahead, scene.snowpack)
 
-    bump = grain * (0.035 * 0.5) * land.mix("grain", g.blend)
+    bump = grain * 0.012 * land.mix("grain", g.blend)
     sx, sz = g.slope_x + bump * mu, g.slope_z + bump * mv
     lx, ly, lz = (spread(t, 2) for t in air.lamp)
     norm = (1 + sx * sx + sz * sz).rsqrt()
     facing = ((ly - sx * lx - sz * lz) * norm).clamp(min=0)
 
+    beat = spread((scene.clock % 1000.0).float() * 2.1, 2)
     haze = sky.haze(air, *_level(view))
     blue = sky.sky(air, rays, view.pixel)
     cloud = _clouds(scene, place, air, rays, dx, dz, hits)
@@ -142,6 +143,9 @@ def _light_ground(
     warm = torch.tensor([1.0, 0.50, 0.18], device=base.device).view(3, 1, 1, 1)
     light = light + warm * (spread(flames[2], 2) * torch.exp(-d2 / 55) * 0.95)
 
+    vein = torch.exp(-(((g.small + 0.07 * micro) / 0.055) ** 2)) * _ramp(g.broad, -0.25, 0.2)
+    vein = vein * land.mix("lava", g.blend)
+    ember = vein * (1 - spread(scene.snowpack, 2)) * (0.75 + 0.25 * torch.sin(g.small * 9 + beat))
     water = _ramp(-g.height, 0.0, 0.10) * hits.ground
     deep = 1 - torch.exp(g.height.clamp(max=0) * 0.8)
     wet = land.mix("water", g.blend) * (spread(air.ambient, 2) * 0.8 + spread(air.light, 2) * 0.35)
@@ -149,7 +153,8 @@ def _light_ground(
     crust = _lerp(land.mix("water", g.blend), base * 0.5, _ramp(micro + g.ridged * 0.6, -0.1, 0.5))
     wet = _lerp(wet, crust + 0.15 * land.mix("water", g.blend), lava)
     seabed = (1 - 0.92 * deep) * (1 - lava)
-    lit = _lerp(base * light, wet, water * (1 - seabed))
+    glowing = torch.tensor([1.0, 0.34, 0.06], device=base.device).view(3, 1, 1, 1)
+    lit = _lerp(base * light + glowing * (0.85 * ember), wet, water * (1 - seabed))
 
     height = g.height.clamp(min=0)
     flat = ahead * (1 + view.tangent**2).sqrt()[:, None]
@@ -158,13 +163,10 @@ def _light_ground(
     above = sky.clouds(air, rays, cloud, blue)
     above = above + _extras(scene, air, rays, view)
     above = sky.ranges(land, air, rays, above, haze)
-    thick = fog_share(air, torch.full_like(flat, 420.0), 90 * rays.y.abs(), eye)
-    low = torch.exp(-rays.y.abs() * 5) * _ramp(thick, 0.55, 1.0)
-    above = _lerp(above, haze[..., None], low)
-    t = spread((scene.clock % 1000.0).float(), 2)
-    ripple = micro + 0.5 * torch.sin(mu * 0.05 + t * 2.1)
+    above = _lerp(above, haze[..., None], sky.veil(air, rays))
+    ripple = micro + 0.5 * torch.sin(mu * 0.05 + beat)
     return Lit(
-        picture=torch.where(hits.ground, lit, above),
+        picture=_lerp(above, lit, hits.cover),
         sky=above,
         haze=haze,
         water=water * (1 - lava),
@@ -266,7 +268,7 @@ def picture_of(scene: Scene, height: int, width: int) -> Tensor:
     surface = land.height(
         place, view.ray_x[..., None] * z, view.ray_z[..., None] * z, camera.detail(z)
     )
-    hits = camera.resolve(surface.clamp(min=0), eye, view.slope)
+    hits = camera.resolve(surface.clamp(min=0), eye, view.slope, view.pixel)
     rays = _rays(view)
     things, sites = surroundings(scene, place)
     flames = _flames(scene, sites)
@@ -276,4 +278,5 @@ def picture_of(scene: Scene, height: int, width: int) -> Tensor:
     cards = billboards.cards(things, view)
     over = billboards.draw(cards, view, eye, hits.ahead, air, lighting)
     picture = _waters(lit, over, view, rays)
+    picture = precipitation.fall(picture, view, air, scene.camera.yaw, scene.clock)
     return (_film(picture) * 255 + 0.5).to(torch.uint8).permute(1, 3, 2, 0).contiguous()

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from training.worlds.wilds import noise
 from training.worlds.wilds.terrain import Land, spread
-from training.worlds.wilds.weather import AURORA, COVER, DIM, STORM, WIND, Air
+from training.worlds.wilds.weather import AURORA, COVER, DIM, HAZE, STORM, WIND, Air
 
 STARS = 512
 STAR_TILE = 1.3
@@ -154,12 +154,19 @@ def ranges(land: Land, air: Air, rays: Rays, above: Tensor, haze: Tensor) -> Ten
     tile = noise.tile(land.device)
     up = rays.y.abs()
     tall = land.mix("skyline", torch.zeros_like(up[:, :1, :1]))
-    for k, (size, tone, reach) in enumerate(((1.0, 0.20, 0.16), (0.62, 0.42, 0.11))):
+    for k, (size, tone, reach) in enumerate(((1.0, 0.22, 0.21), (0.62, 0.45, 0.15))):
         u0, v0 = (spread(land.origin[i].float() + 0.37 * k, 2) for i in (0, 1))
         fbm, ridged = noise.sample(tile[:2], u0 + x * reach, v0 + z * reach)
-        crest = tall * size * (0.085 + 0.055 * fbm + 0.05 * ridged)
+        crest = tall * size * (0.075 + 0.035 * fbm + 0.075 * ridged)
         solid = ((crest - up) / 0.010).clamp(0, 1)
         body = haze[..., None] + tone * (_rgb(air.zenith) * 0.8 - haze[..., None])
         fade = (up / (crest.clamp(min=0.02))).clamp(0, 1)
         above = above + solid * (0.35 + 0.65 * fade) * (body - above)
     return above
+
+
+def veil(air: Air, rays: Rays) -> Tensor:
+    """[N, W, H] share of the sky lost in the haze near the ground, all of it in fog."""
+    depth = 13.0 * (1 + 0.5 * spread(air.weather[:, HAZE], 2))
+    path = spread(air.density, 2) * depth / (rays.y.abs() + 0.04)
+    return 1 - torch.exp(-(path**1.25))

@@ -86,6 +86,7 @@ def _score(land: Land, x: Tensor, z: Tensor, h: Tensor) -> tuple[Tensor, Tensor]
     gap = torch.where(woods.kind >= 0, gap, 99.0).amin(1)
     steep = (g.slope_x**2 + g.slope_z**2).sqrt()
     score = 30 * g.blend + 40 * (0.9 - g.height).clamp(min=0) + 25 * (steep - 0.25).clamp(min=0)
+    score = score + 0.35 * (g.height - 2.6).abs().clamp(max=12)
     score = score + 0.15 * (away - 55).abs().clamp(max=60) + 20 * (2.2 - gap).clamp(min=0)
     score = score + 60 * (18 - away).clamp(min=0)
     drift = (noise.unit(h, 3) - 0.5) * 1.3

@@ -22,9 +22,9 @@ WEATHERS: dict[str, tuple[float, ...]] = {
     "clear": (0.30, 0.00, 0.0, 0.0, 0.0, 0.0, 0.0, 0.3),
     "cloudy": (0.78, 0.35, 0.6, 0.0, 0.0, 0.0, 0.0, 0.5),
     "fog": (0.55, 0.55, 9.0, 0.0, 0.0, 0.0, 0.0, 0.1),
-    "rain": (0.95, 0.70, 2.2, 1.0, 0.0, 0.0, 0.0, 0.7),
-    "snow": (0.85, 0.50, 2.6, 0.0, 1.0, 0.0, 0.0, 0.4),
-    "storm": (1.00, 0.95, 2.4, 1.0, 0.0, 1.0, 0.0, 1.0),
+    "rain": (1.15, 0.72, 2.4, 1.0, 0.0, 0.0, 0.0, 0.7),
+    "snow": (1.15, 0.50, 3.2, 0.0, 1.0, 0.0, 0.0, 0.4),
+    "storm": (1.30, 0.95, 2.6, 1.0, 0.0, 1.0, 0.0, 1.0),
     "aurora": (0.12, 0.00, 0.0, 0.0, 0.0, 0.0, 1.0, 0.2),
 }
 NAMES: tuple[str, ...] = tuple(WEATHERS)
@@ -124,7 +124,7 @@ def air(land: Land, hour: Tensor, weather: Tensor, clock: Tensor, blend: Tensor)
     horizon = horizon + 0.85 * dusk * (evening_h - horizon)
     zenith = zenith + 0.55 * dusk * (evening_z - zenith)
     dim = weather[:, DIM]
-    grey = (zenith * 0.35 + horizon * 0.5).mean(0, keepdim=True) * _rgb(d, 0.97, 1.0, 1.05)
+    grey = (zenith * 0.35 + horizon * 0.5).mean(0, keepdim=True) * _rgb(d, 0.93, 1.0, 1.09)
     zenith = zenith + dim * (grey * (1.0 - 0.30 * dim) - zenith)
     horizon = horizon + dim * (grey * (1.25 - 0.32 * dim) - horizon)
     bolt = flash(land.seeds, clock, weather[:, STORM])
@@ -135,7 +135,7 @@ def air(land: Land, hour: Tensor, weather: Tensor, clock: Tensor, blend: Tensor)
     direct = _ramp(up, -0.05, 0.12) * (white + 0.9 * dusk * (warm - white))
     direct = direct + moonlit * _rgb(d, 0.36, 0.45, 0.62)
     light = direct * (1 - 0.88 * dim)
-    ambient = 0.36 * zenith.mean(0, keepdim=True) + 0.20 * zenith + 0.26 * horizon
+    ambient = 0.43 * zenith.mean(0, keepdim=True) + 0.20 * zenith + 0.26 * horizon
     ambient = ambient * (1 + 0.45 * dusk)
     ambient = ambient + night * _rgb(d, 0.13, 0.175, 0.29) + 0.5 * sky_flash
     glow = (dusk * _rgb(d, 1.0, 0.46, 0.18) + day * (1 - dusk) * _rgb(d, 0.40, 0.37, 0.28)) * (
@@ -144,6 +144,7 @@ def air(land: Land, hour: Tensor, weather: Tensor, clock: Tensor, blend: Tensor)
     is_sun = (up > -0.06).float()
     density = land.mix("fog", blend) * (1 + weather[:, HAZE]) * (1 / 260.0)
     clouds = direct * 0.50 + ambient * 0.85 + 0.12 * day
+    clouds = clouds + 0.75 * dim * (grey * 1.25 - clouds)
     return Air(
         zenith=zenith + sky_flash,
         horizon=horizon + sky_flash,
