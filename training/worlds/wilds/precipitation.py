@@ -45,8 +45,8 @@ RAINS = (
     Shell(around=9, drops=110, radius=0.0042, long=9, fall=2.3, drift=0.14, strength=0.20),
 )
 SNOWS = (
-    Shell(around=4, drops=34, radius=0.0120, long=1.0, fall=0.30, drift=0.10, strength=0.85),
-    Shell(around=8, drops=80, radius=0.0075, long=1.0, fall=0.38, drift=0.12, strength=0.62),
+    Shell(around=4, drops=34, radius=0.0120, long=1.0, fall=0.30, drift=0.10, strength=0.60),
+    Shell(around=8, drops=80, radius=0.0075, long=1.0, fall=0.38, drift=0.12, strength=0.42),
 )
 
 
