@@ -66,6 +66,11 @@ class Stage:
         self.stop_film()
         self._film = film
 
+    def release_film(self) -> Film | None:
+        """Hand the film back unfinished, to go on with on another stage."""
+        film, self._film = self._film, None
+        return film
+
     def stop_film(self) -> None:
         film, self._film = self._film, None
         if film is not None:

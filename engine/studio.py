@@ -52,7 +52,7 @@ class Studio:
         if isinstance(effect, Screenshot):
             self.screenshot(chunk.frames[0], effect.name)
         elif isinstance(effect, StartRecording):
-            self.start_recording(Path(effect.dir))
+            self.start_recording(self._folder / effect.dir)
         elif isinstance(effect, StopRecording):
             self.stop_recording()
 

@@ -37,6 +37,7 @@ class Film:
         self._container = av.open(str(path), "w")
         self._fps = fps
         self._stream = None
+        self._size: tuple[int, ...] | None = None
         self._failure: OSError | None = None
         self._queue: queue.Queue[np.ndarray | None] = queue.Queue(QUEUE_FRAMES)
         self._thread = threading.Thread(target=self._encode_all, name="film", daemon=True)
@@ -46,6 +47,9 @@ class Film:
         """Append a frame uint8 [H, W, 3]; all of one size."""
         if self._failure is not None:
             raise self._failure
+        if self._size not in (None, frame.shape):
+            raise OSError(f"{self.path}: its pictures are {self._size}, not {frame.shape}")
+        self._size = frame.shape
         self.frames += 1
         self._queue.put(np.array(frame, copy=True))
         self.high_water = max(self.high_water, self._queue.qsize())

@@ -1,58 +1,131 @@
 """`helios play`: a world in a window, or headless into a video.
 
 Parses and prints; the parts are in engine.opening (what to play), engine.loop (windowed) and
-engine.headless.
+engine.render (headless).
 """
 
 import argparse
+import os
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
-EXAMPLE = "helios play --headless --pack null --frames 100 --out walk.mp4 --actions walk.txt"
+EXAMPLE = """helios play
+  helios play demos/storm.yaml --seed 7
+  helios play --headless --pack null --frames 100 --out walk.mp4 --actions walk.txt"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", nargs="?", default="", help="a scene (.yaml) or a saved session")
-    parser.add_argument("--pack", default="", help="name or folder of a pack; `null` costs nothing")
-    parser.add_argument("--prompt", default=None, metavar="TEXT", help="what the world is")
-    parser.add_argument("--image", type=Path, help="start from a picture")
-    parser.add_argument("--clip", type=Path, help="start from the end of a video")
-    parser.add_argument("--seed", type=int, default=None, help="0 unless told otherwise")
-    parser.add_argument("--device", default=None, help="cpu or cuda; measured once if not given")
-    parser.add_argument("--dtype", default=None, choices=["fp32", "bf16"])
-    parser.add_argument("--actions", type=Path, metavar="FILE", help="scripted input")
-    parser.add_argument("--frames", type=int, default=None, help="stop after so many frames")
-    parser.add_argument("--record", type=Path, metavar="DIR", help="record a rollout dataset")
-    parser.add_argument("--headless", action="store_true", help="no window: render to --out")
-    parser.add_argument("--out", type=Path, metavar="FILE.mp4", help="the video of a headless run")
+    add = parser.add_argument
+    add("what", nargs="?", default="", help="a scene (.yaml) or a saved session; a menu if absent")
+    add("--pack", default="", help="name or folder of a pack; `null` costs nothing")
+    add("--prompt", metavar="TEXT", help="what the world is")
+    add("--image", type=Path, metavar="FILE", help="start from a picture")
+    add("--clip", type=Path, metavar="FILE", help="start from the end of a video")
+    add("--seed", type=int, help="another seed is another world; 0 unless told otherwise")
+    add("--device", help="cpu or cuda; measured once if not given")
+    add("--dtype", choices=["fp32", "bf16"], help="measured once if not given")
+    add("--actions", type=Path, metavar="FILE", help="scripted input, `0-23: move_forward`")
+    add("--frames", type=int, metavar="N", help="stop after so many frames")
+    add("--record", type=Path, metavar="DIR", help="record a rollout dataset from the start")
+    add("--captures", type=Path, default=Path("captures"), metavar="DIR", help="for F5, F10, F12")
+    add("--policy", choices=["stretch", "hold", "drop"], default="stretch", help="for slow worlds")
+    add("--window", type=_size, default=(1280, 768), metavar="WxH", help="size of the window")
+    add("--fullscreen", action="store_true", help="no window borders")
+    add("--no-vsync", action="store_true", help="present without waiting for the screen")
+    add("--no-sound", action="store_true", help="open no audio device")
+    add("--headless", action="store_true", help="no window: render as fast as can be")
+    add("--out", type=Path, metavar="FILE.mp4", help="the video of a headless run")
 
 
 def run(args: argparse.Namespace) -> int:
-    from engine.director import PassThrough
-    from engine.frame_hash import FrameHash
-    from engine.headless import play_headless
-    from engine.input.bindings import bindings_from
-    from engine.input.mapper import InputMapper
-    from engine.intake import Intake
-    from engine.maker import ChunkMaker, Place
-    from engine.stage import Stage
-    from engine.video import Film
-    from helios_core.null_world import NullWorld
-
-    world = NullWorld()
-    maker = ChunkMaker(world, PassThrough())
-    maker.jump(Place(state=world.start(seed=args.seed or 0, prompt=args.prompt or "")))
-    intake = Intake(InputMapper(world.info.spec, bindings_from(world.info.spec), fps=20))
-    stage = Stage(
-        on_effect=lambda effect: None,
-        on_message=lambda text: print(text, file=sys.stderr),
-        draw=lambda frame, overlays: frame,
-    )
-    hashed = FrameHash()
-    stage.add_sink(hashed)
+    if args.frames is not None and args.frames < 1:
+        raise ValueError(f"--frames {args.frames}: ask for at least 1")
+    if args.image and args.clip:
+        raise ValueError("start from --image or from --clip, not from both")
+    if args.headless:
+        return _headless(args)
     if args.out:
-        stage.start_film(Film(args.out, fps=world.info.fps))
-    result = play_headless(maker, intake, sources=[], stage=stage, frames=args.frames)
-    stage.close()
-    print(f"{result.frames} frames, hash {hashed.hexdigest()}")
+        raise ValueError("--out belongs to --headless; in a window F10 films")
+    from engine.cli.play_window import play_in_window
+
+    return play_in_window(args, opening_config(args))
+
+
+def opening_config(args: argparse.Namespace) -> Any:
+    """What to play, from the arguments."""
+    from engine.opening import OpeningConfig
+
+    return OpeningConfig(
+        what=args.what,
+        pack=args.pack,
+        prompt=args.prompt,
+        image=args.image,
+        clip=args.clip,
+        seed=args.seed,
+        device=args.device,
+        dtype=args.dtype,
+        actions=args.actions,
+        user_bindings=None if args.headless else user_folder("config") / "bindings.yaml",
+        live=not args.headless,
+    )
+
+
+def user_folder(kind: str) -> Path:
+    """Where this user's settings (`config`) or throw-away files (`cache`) live."""
+    home = os.environ.get("HELIOS_HOME")
+    if home:
+        return Path(home) / kind
+    base = os.environ.get(f"XDG_{kind.upper()}_HOME")
+    return (Path(base) if base else Path.home() / f".{kind}") / "helios"
+
+
+def _headless(args: argparse.Namespace) -> int:
+    from engine.render import RenderConfig, render
+
+    config = RenderConfig(
+        frames=args.frames, out=args.out, record=args.record, captures=args.captures
+    )
+    rendered = render(
+        opening_config(args),
+        config,
+        say=lambda text: print(text, file=sys.stderr),
+        on_frame=progress(args.frames),
+    )
+    world_seconds = rendered.frames / rendered.fps
+    print(
+        f"{rendered.frames} frames of {rendered.pack} in {rendered.seconds:.1f} s "
+        f"({world_seconds / max(rendered.seconds, 1e-9):.2f} x real time)"
+    )
+    print(f"frame hash {rendered.frame_hash}")
     return 0
+
+
+def progress(total: int | None) -> Any:
+    """A bar on stderr, drawn at most ten times a second and only for people."""
+    if not sys.stderr.isatty():
+        return lambda done: None
+    drawn = [0.0]
+
+    def show(done: int) -> None:
+        now = time.monotonic()
+        if now - drawn[0] < 0.1 and done != total:
+            return
+        drawn[0] = now
+        width = 30 * done // total if total else 0
+        bar = f"[{'#' * width:<30}] {done}/{total}" if total else f"{done} frames"
+        print(f"\r{bar} ", end="\n" if done == total else "", file=sys.stderr, flush=True)
+
+    return show
+
+
+def _size(text: str) -> tuple[int, int]:
+    """`WxH` in pixels."""
+    parts = text.lower().split("x")
+    if len(parts) != 2 or not all(p.isdigit() for p in parts):
+        raise argparse.ArgumentTypeError(f"{text!r}: write WIDTHxHEIGHT, such as 1280x768")
+    width, height = (int(p) for p in parts)
+    if not (320 <= width <= 16384 and 200 <= height <= 16384):
+        raise argparse.ArgumentTypeError(f"{text!r}: at least 320x200")
+    return width, height

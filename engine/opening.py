@@ -1,0 +1,215 @@
+"""From what the player asked for to the parts of a play: world, director, place, bindings, input.
+
+A scene file, a session file, or free play; windowed and headless play open the same way, so that
+they play the same. Not here: running it (engine.loop, engine.headless), parsing arguments.
+
+    opening = open_play(OpeningConfig(what="demos/storm.yaml"))
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.director import Director, PassThrough
+from engine.input.bindings import Bindings, bindings_from, read_user_bindings
+from engine.input.events import InputSource
+from engine.input.mapper import InputMapper
+from engine.input.scripted import ScriptedInput
+from engine.maker import Place
+from engine.session_file import (
+    InputHistory,
+    SavedSession,
+    is_session,
+    read_session,
+    refuse_other_world,
+)
+from engine.video import read_clip, read_image
+from helios_core.world_api import World
+
+if TYPE_CHECKING:
+    from engine.scenes.load import SceneFile
+
+PREFERRED_PACKS = ("wilds",)
+"""Shipped packs in the order in which they become the default."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpeningConfig:
+    """What to play."""
+
+    what: str = ""
+    """A scene file, a session file, or empty for free play."""
+    pack: str = ""
+    """Name or folder of a pack; the scene's or the default one if empty."""
+    prompt: str | None = None
+    """What the world is; in a session, where it goes next."""
+    image: Path | None = None
+    """Start from a picture."""
+    clip: Path | None = None
+    """Start from the end of a video."""
+    seed: int | None = None
+    """The scene's, or 0, if None."""
+    device: str | None = None
+    """`cpu` or `cuda`; None for what suits this machine."""
+    dtype: str | None = None
+    """`fp32` or `bf16`; None for what suits this machine."""
+    actions: Path | None = None
+    """A script of actions."""
+    user_bindings: Path | None = None
+    """The player's own bindings file."""
+    live: bool = False
+    """Follow the scene file while it is played."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Opening:
+    """All that a play begins with."""
+
+    world: World
+    director: Director
+    place: Place
+    bindings: Bindings
+    mapper: InputMapper
+    sources: tuple[InputSource, ...]
+    presets: tuple[str, ...]
+    """Prompts for the number keys."""
+    prompt: str | None
+    """A prompt to head for from the first chunk on, when a session was asked to."""
+    title: str
+    fps: float
+    """Frames shown per second."""
+    scene: "SceneFile | None" = None
+    history: InputHistory | None = None
+    """Input of the session that goes on."""
+
+
+def open_play(
+    config: OpeningConfig,
+    *,
+    world: World | None = None,
+    on_loading: Callable[[str, float], None] = lambda what, fraction: None,
+) -> Opening:
+    """Read, load and check everything; what is wrong with it is a ValueError. A `world` that is
+    loaded already is used again if it is of the pack that is wanted."""
+    scene, saved = _read_what(config, on_loading)
+    pack = config.pack or (saved.pack if saved else "") or (scene.scene.pack if scene else "")
+    pack = pack or default_pack()
+    if world is None or world.info.name != pack:
+        on_loading(f"loading {pack}", 0.2)
+        world = load(pack, device=config.device, dtype=config.dtype)
+    info = world.info
+    if saved is not None:
+        refuse_other_world(saved, info, Path(config.what))
+    on_loading("preparing the first frames", 0.8)
+    place = _place(config, world, scene, saved)
+    user = read_user_bindings(config.user_bindings) if config.user_bindings else {}
+    bindings = bindings_from(
+        info.spec, pack=info.bindings, user=user, scene=scene and scene.scene.bindings.layer()
+    )
+    mapper = InputMapper(info.spec, bindings, fps=info.fps)
+    script = () if config.actions is None else (ScriptedInput.read(config.actions, info.spec),)
+    presets = [p.text for p in scene.scene.presets.values()] if scene else info.presets
+    on_loading("ready", 1.0)
+    return Opening(
+        world=world,
+        director=_director(scene, world, mapper, user, live=config.live),
+        place=place,
+        bindings=bindings,
+        mapper=mapper,
+        sources=script,
+        presets=tuple(presets),
+        prompt=config.prompt if saved else None,
+        title=scene.scene.title if scene else info.name,
+        fps=(scene.scene.fps if scene else None) or info.fps,
+        scene=scene,
+        history=saved.history if saved else None,
+    )
+
+
+def default_pack() -> str:
+    """The first of the preferred packs that is there, else any trained one, else the null world."""
+    from helios_core.packs.find import installed
+
+    names = installed()
+    return next((n for n in (*PREFERRED_PACKS, *names) if n in names), "null")
+
+
+def load(pack: str, *, device: str | None, dtype: str | None) -> World:
+    """A world by name or folder, on the device asked for or the one that suits this machine."""
+    from helios_core.packs import load_world
+
+    names = {"fp32": "float32", "bf16": "bfloat16"}
+    return load_world(
+        pack, device=device or "cpu", dtype=None if dtype is None else names.get(dtype, dtype)
+    )
+
+
+def _read_what(
+    config: OpeningConfig, on_loading: Callable[[str, float], None]
+) -> tuple["SceneFile | None", SavedSession | None]:
+    """The scene or the session that was named, or that the session was saved in."""
+    if not config.what:
+        return None, None
+    from engine.scenes.load import load_scene
+
+    on_loading(f"reading {config.what}", 0.0)
+    path = Path(config.what)
+    if not path.is_file():
+        raise ValueError(f"{path}: no such scene or session")
+    if not is_session(path):
+        scene = load_scene(path)
+        start = scene.scene.start.session
+        return scene, None if start is None else read_session(start.resolve_in(scene.folder))
+    saved = read_session(path)
+    if not saved.scene:
+        return None, saved
+    if not Path(saved.scene).is_file():
+        raise ValueError(f"{path}: saved in the scene {saved.scene}, which is not there any more")
+    return load_scene(saved.scene), saved
+
+
+def _place(
+    config: OpeningConfig, world: World, scene: "SceneFile | None", saved: SavedSession | None
+) -> Place:
+    """Where the play begins."""
+    if saved is not None:
+        own = is_session(Path(config.what))
+        state = world.load_state(saved.state)
+        return Place(state=state, director=saved.director if own else None)
+    start = scene.scene.start if scene else None
+    image, clip = config.image, config.clip
+    if scene and start and image is None and clip is None:
+        image = start.image.resolve_in(scene.folder) if start.image else None
+        clip = start.clip.resolve_in(scene.folder) if start.clip else None
+    prompt = config.prompt
+    if prompt is None:
+        prompt = scene.scene.first_prompt.text if scene else next(iter(world.info.presets), "")
+    seed = config.seed if config.seed is not None else (scene.scene.seed if scene else 0)
+    state = world.start(
+        seed=seed,
+        prompt=prompt,
+        image=None if image is None else read_image(image),
+        clip=None if clip is None else read_clip(clip),
+    )
+    return Place(state=state)
+
+
+def _director(
+    scene: "SceneFile | None", world: World, mapper: InputMapper, user: Any, *, live: bool
+) -> Director:
+    """Free play, the scene, or the scene that follows its file."""
+    if scene is None:
+        return PassThrough()
+    from engine.scenes.director import SceneDirector
+    from engine.scenes.live import LiveDirector
+
+    if not live:
+        return SceneDirector(scene, world.info)
+
+    def rebind(file: "SceneFile") -> None:
+        info = world.info
+        layer = file.scene.bindings.layer()
+        mapper.rebind(bindings_from(info.spec, pack=info.bindings, user=user, scene=layer))
+
+    return LiveDirector(scene, world.info, on_change=rebind)

@@ -1,0 +1,135 @@
+"""A play rendered without a window: `helios play --headless` and `helios run`.
+
+Opens, plays headless, follows jumps from scene to scene, and gives the hash of all frames. Not
+here: the loop itself (engine.headless), arguments.
+
+    rendered = render(OpeningConfig(pack="null"), RenderConfig(frames=100, out=Path("walk.mp4")))
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from engine.chunk import Chunk
+from engine.director import Effect
+from engine.frame_hash import FrameHash
+from engine.headless import HeadlessResult, play_headless
+from engine.input.events import PromptEntered
+from engine.intake import Intake
+from engine.maker import ChunkMaker
+from engine.opening import Opening, OpeningConfig, open_play
+from engine.present.api import Overlay
+from engine.stage import Stage
+from engine.studio import Studio, StudioConfig
+from engine.video import Film
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderConfig:
+    """What to keep of a headless play."""
+
+    frames: int | None = None
+    """How many; None until the scene ends."""
+    out: Path | None = None
+    """An mp4."""
+    record: Path | None = None
+    """A rollout dataset."""
+    captures: Path = Path("captures")
+    """Screenshots and recordings that a scene asks for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rendered:
+    """What came of it."""
+
+    frames: int
+    frame_hash: str
+    """SHA-256 over all frames, before overlays."""
+    seconds: float
+    """Wall time of generating and writing, loading not counted."""
+    fps: float
+    """Frames per second at which it is to be shown."""
+    pack: str
+    scenes: tuple[str, ...] = ()
+    """Scenes that were played, in order."""
+
+
+def render(
+    opening_config: OpeningConfig,
+    config: RenderConfig,
+    *,
+    say: Callable[[str], None] = lambda text: None,
+    on_frame: Callable[[int], None] = lambda done: None,
+) -> Rendered:
+    """Play to the end. A full disk ends a recording with a message and play goes on."""
+    opening = open_play(opening_config)
+    if config.frames is None and opening.scene is None:
+        raise ValueError("say how long: --frames N")
+    hashed, scenes, done = FrameHash(), [], 0
+    film = None if config.out is None else Film(config.out, fps=round(opening.fps))
+    started, recording = time.perf_counter(), config.record
+    while True:
+        scenes.append(str(opening.scene.path) if opening.scene else "")
+        left = None if config.frames is None else config.frames - done
+        stage, studio = _stage(opening, config, say, hashed, film)
+        if recording is not None:
+            studio.start_recording(recording)
+        result = _play(opening, stage, left, lambda n, before=done: on_frame(before + n))
+        film = stage.release_film()
+        stage.close()
+        done += result.frames
+        if not result.jump:
+            break
+        opening_config = replace(opening_config, what=result.jump, actions=None)
+        opening = open_play(opening_config, world=opening.world)
+    if film is not None:
+        film.close()
+    return Rendered(
+        frames=done,
+        frame_hash=hashed.hexdigest(),
+        seconds=time.perf_counter() - started,
+        fps=opening.fps,
+        pack=opening.world.info.name,
+        scenes=tuple(filter(None, scenes)),
+    )
+
+
+def _stage(
+    opening: Opening,
+    config: RenderConfig,
+    say: Callable[[str], None],
+    hashed: FrameHash,
+    film: Film | None,
+) -> tuple[Stage, Studio]:
+    def obey(effect: Effect, chunk: Chunk) -> None:
+        studio.obey(effect, chunk)
+
+    stage = Stage(on_effect=obey, on_message=say, draw=draw_overlays)
+    studio = Studio(stage, opening.world, StudioConfig(folder=config.captures), say=say)
+    stage.add_sink(hashed)
+    if film is not None:
+        stage.start_film(film)
+    return stage, studio
+
+
+def _play(
+    opening: Opening, stage: Stage, frames: int | None, on_frame: Callable[[int], None]
+) -> HeadlessResult:
+    maker = ChunkMaker(opening.world, opening.director)
+    maker.jump(opening.place)
+    intake = Intake(opening.mapper)
+    if opening.prompt is not None:
+        intake.take([PromptEntered(opening.prompt, 0.0)])
+    return play_headless(
+        maker, intake, sources=opening.sources, stage=stage, frames=frames, on_frame=on_frame
+    )
+
+
+def draw_overlays(frame: np.ndarray, overlays: Sequence[Overlay]) -> np.ndarray:
+    """A frame with its overlays; the drawing code is loaded when first needed."""
+    from engine.present.overlay import compose
+
+    return compose(frame, overlays)
