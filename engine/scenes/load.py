@@ -19,7 +19,7 @@ from engine.scenes.scene import Scene
 from engine.scenes.source import Source, parse_source, read_source
 from engine.scenes.values import FileName
 from engine.scenes.variables import check_references, merge
-from engine.scenes.warnings import PackFacts, warnings_of
+from engine.scenes.warnings import PackLookup, warnings_of
 
 MAX_FILES = 8
 """Files that one scene may be made of."""
@@ -64,10 +64,13 @@ def check_scene(
     path: Path,
     *,
     text: str | None = None,
-    pack: PackFacts | None = None,
+    packs: PackLookup = lambda name: None,
     platform: Platform | None = None,
 ) -> Checked:
-    """All that can be said of a scene file. `text` stands in for the file's own content."""
+    """All that can be said of a scene file. `text` stands in for the file's own content.
+
+    `packs` tells what the pack can do, for warnings; without it none are given about packs.
+    """
     name = str(path)
     main = read_source(path, name) if text is None else parse_source(text, name, path.parent)
     sources, problems = _with_includes(main)
@@ -84,7 +87,7 @@ def check_scene(
     problems += builder.problems
     if scene is ABSENT or problems:
         return Checked(file=None, problems=tuple(sorted(set(problems))))
-    doubts = tuple(sorted(warnings_of(scene, builder, path.parent, pack)))
+    doubts = tuple(sorted(warnings_of(scene, builder, path.parent, packs)))
     files = tuple(source.folder / PurePosixPath(source.name).name for source in sources)
     file = SceneFile(scene=scene, path=path, files=files, warnings=doubts)
     return Checked(file=file, problems=doubts)

@@ -32,7 +32,8 @@ class SceneError(ValueError):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(sorted(p for p in problems if p.level == "error"))
-        super().__init__("\n".join(str(p) for p in self.problems))
+        count = f"{len(self.problems)} mistakes" if len(self.problems) > 1 else "a mistake"
+        super().__init__("\n".join([f"the scene has {count}:", *map(str, self.problems)]))
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from engine.input.bindings import Binding, Tuning
+from engine.input.bindings import DEFAULT_COMMANDS, Binding, Tuning
 from engine.scenes.controls import Autopilot, Limit, Macro
 from engine.scenes.expressions import Ask
 from engine.scenes.phases import Phase
-from engine.scenes.problems import quoted
+from engine.scenes.problems import nearest, quoted
 from engine.scenes.senses import Speed
 from engine.scenes.timeline import TimedEvent
 from engine.scenes.triggers import Trigger
@@ -107,6 +107,9 @@ class SceneBindings:
     def __post_init__(self) -> None:
         values: dict[str, Any] = {str(name): value for name, value in self.tuning.items()}
         Tuning(**values)
+        for name in self.commands:
+            if name not in DEFAULT_COMMANDS:
+                raise ValueError(f"no command {quoted(name)}{nearest(name, DEFAULT_COMMANDS)}")
 
     def layer(self) -> dict[str, Any]:
         """As `engine.input.bindings.bindings_from` takes it."""

@@ -41,7 +41,7 @@ class Range:
 
     def check(self, value: float) -> None:
         if not self.low <= value <= self.high:
-            raise ValueError(f"{value:g} is outside {self.low:g} to {self.high:g}")
+            raise ValueError(f"{value:.12g} is outside {self.low:.12g} to {self.high:.12g}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,40 +3,33 @@
 Not here: mistakes that keep it from being played (build, names).
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from engine.scenes.build import Builder, dotted
 from engine.scenes.effects import Effects
 from engine.scenes.expressions import Apply, Ask, Constant, Expression, Node, Time, Variable
-from engine.scenes.problems import Problem, nearest, quoted
+from engine.scenes.packs import PackFacts
+from engine.scenes.problems import Problem, quoted
 from engine.scenes.scene import Scene
 from engine.scenes.source import KeyPath
 from engine.scenes.timeline import TimedEvent
 from engine.scenes.tracks import Track
 from engine.scenes.values import FileName
-from helios_core.actions import ActionSpec
 
 FPS = 20
 """Only to compare times that are given in frames with times in seconds."""
 MENU = 9
 """Prompts that have a number key."""
+PackLookup = Callable[[str | None], PackFacts | None]
+"""From the name of a pack, or None for the default one, to what is known of it."""
 _BOUNDED = ("brightness", "red", "green", "blue", "crossfade")
 
 
-@dataclass(frozen=True, kw_only=True)
-class PackFacts:
-    """What a check needs to know of a pack."""
-
-    name: str
-    spec: ActionSpec
-    known_words: frozenset[str] | None = None
-
-
 def warnings_of(
-    scene: Scene, builder: Builder, folder: Path, pack: PackFacts | None
+    scene: Scene, builder: Builder, folder: Path, facts: PackLookup
 ) -> Iterator[Problem]:
     """Every doubt, as a problem of level `warning`."""
     found: list[tuple[KeyPath, str]] = []
@@ -44,8 +37,11 @@ def warnings_of(
     found += _never_fires(scene, events)
     found += _unused(scene, builder, events)
     found += _missing_files(builder, folder)
-    if pack is not None:
-        found += _pack_lacks(scene, builder, pack)
+    try:
+        pack = facts(scene.pack)
+        found += _pack_lacks(scene, builder, pack) if pack is not None else []
+    except ValueError as error:
+        found.append((("pack",), str(error)))
     for path, text in found:
         builder_problem = builder.source(path).problem(path, f"{dotted(path)}: {text}")
         yield replace(builder_problem, level="warning")
@@ -208,10 +204,9 @@ def _pack_lacks(scene: Scene, builder: Builder, pack: PackFacts) -> Iterator[tup
 
 
 def _unknown_words(path: KeyPath, text: str, pack: PackFacts) -> Iterator[tuple[KeyPath, str]]:
-    assert pack.known_words is not None
-    words = "".join(sign if sign.isalpha() else " " for sign in text.lower()).split()
-    for word in dict.fromkeys(words):
-        if word not in pack.known_words:
-            hint = nearest(word, pack.known_words)
-            hint = hint if "did you mean" in hint else ""
-            yield path, f"the pack {pack.name} was never taught {quoted(word)}{hint}"
+    from helios_core.text.api import report_words  # brings torch along: only when there are words
+
+    reports = {r.word.lower(): r for r in report_words(text, pack.known_words) if not r.known}
+    for word, report in reports.items():
+        hint = f"; did you mean {report.suggestion!r}?" if report.suggestion else ""
+        yield path, f"the pack {pack.name} was never taught {quoted(word)}{hint}"

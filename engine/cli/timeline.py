@@ -1,0 +1,60 @@
+"""`helios timeline`: a scene's prompts, timeline and possible triggers as a picture."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.scenes.draw import Sheet
+
+EXAMPLE = "helios timeline demos/storm.yaml --out storm.png"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("scene", type=Path, help="a scene file")
+    parser.add_argument("--out", type=Path, help="an .svg or .png; beside you if not given")
+    parser.add_argument("--fps", type=int, default=20, help="for times that are given in frames")
+
+
+def run(args: argparse.Namespace) -> int:
+    from engine.scenes.draw import timeline_sheet
+    from engine.scenes.load import load_scene
+
+    out = args.out or Path(f"{args.scene.stem}.timeline.svg")
+    if out.suffix not in (".svg", ".png"):
+        raise ValueError(f"{out} is neither an .svg nor a .png")
+    if not 1 <= args.fps <= 240:
+        raise ValueError("--fps is a number from 1 to 240")
+    sheet = timeline_sheet(load_scene(args.scene).scene, args.fps)
+    if out.suffix == ".svg":
+        out.write_text(sheet.svg(), encoding="utf-8")
+    else:
+        _write_png(sheet, out)
+    print(f"wrote {out} ({sheet.width}×{sheet.height})")
+    return 0
+
+
+def _write_png(sheet: "Sheet", out: Path) -> None:
+    """The same marks drawn with pygame, which is there for the window anyway; needs no display."""
+    import os
+
+    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+    import pygame
+    import pygame.freetype
+
+    from engine.scenes.draw import PAPER
+
+    pygame.freetype.init()
+    font = pygame.freetype.SysFont("dejavusans,liberationsans,arial,sans", 12)
+    surface = pygame.Surface((sheet.width, sheet.height))
+    surface.fill(PAPER)
+    for mark in sheet.marks:
+        if mark.kind == "text":
+            font.render_to(surface, (mark.x, mark.y), mark.text, mark.colour, size=mark.size)
+        elif mark.kind == "rect":
+            box = pygame.Rect(round(mark.x), round(mark.y), round(mark.w), round(mark.h))
+            pygame.draw.rect(surface, mark.colour, box, border_radius=3)
+        else:
+            end = (mark.x + mark.w, mark.y + mark.h)
+            pygame.draw.line(surface, mark.colour, (mark.x, mark.y), end)
+    pygame.image.save(surface, str(out))

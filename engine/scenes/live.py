@@ -1,0 +1,107 @@
+"""Editing a scene while it plays: on save, the new file takes over, or its mistake is shown.
+
+`LiveDirector` plays a scene and looks at its files before each latch. A good file takes over from
+the same moment: events, macros and bindings swap, the prompt in force crossfades to its new text,
+counters, flags and the phase stay where they still exist. A bad one is named in the window with
+its line, and the old one goes on. Headless runs use `SceneDirector`, which looks at no file.
+
+    director = LiveDirector(load_scene(path), world.info, on_change=rebind)
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from engine.director import Caption, LatchContext, LatchPlan
+from engine.scenes.director import SceneDirector
+from engine.scenes.load import SceneFile, check_scene
+from engine.scenes.problems import Problem
+from helios_core.world_api import WorldInfo
+
+MESSAGE_SECONDS = 6
+Stamp = tuple[tuple[int, int] | None, ...]
+
+
+class LiveDirector:
+    """A scene that follows its file."""
+
+    def __init__(
+        self,
+        file: SceneFile,
+        info: WorldInfo,
+        *,
+        on_change: Callable[[SceneFile], None] = lambda file: None,
+    ) -> None:
+        self._play = SceneDirector(file, info)
+        self._info = info
+        self._on_change = on_change
+        self._stamp = _stamp(file.files)
+
+    @property
+    def file(self) -> SceneFile:
+        return self._play.file
+
+    def snapshot(self) -> dict[str, Any]:
+        return self._play.snapshot()
+
+    def restore(self, value: Mapping[str, Any]) -> None:
+        self._play.restore(value)
+
+    def latch(self, ctx: LatchContext) -> LatchPlan:
+        old = self.file
+        message = self._follow()
+        new_text = _edited_prompt(old, self.file, ctx.state.prompt.text)
+        plan = self._play.latch(ctx)
+        if plan.prompt is None and new_text is not None:
+            plan = replace(plan, prompt=new_text)
+        return plan if message is None else replace(plan, effects=(*plan.effects, message))
+
+    def _follow(self) -> Caption | None:
+        """Take over what was saved since the last look; returns what the player is told."""
+        stamp = _stamp(self.file.files)
+        if stamp == self._stamp:
+            return None
+        self._stamp = stamp
+        checked = check_scene(self.file.path)
+        if checked.file is None:
+            return self._caption(_first_of(checked.problems), "warning")
+        try:
+            self._play.replace(checked.file)
+            self._on_change(checked.file)
+        except ValueError as error:
+            return self._caption(f"{checked.file.path.name}: {error}", "warning")
+        self._stamp = _stamp(checked.file.files)
+        return self._caption(f"{checked.file.path.name} taken over", "plain")
+
+    def _caption(self, text: str, style: str) -> Caption:
+        return Caption(text=text, frames=MESSAGE_SECONDS * self._info.fps, style=style)
+
+
+def _first_of(problems: tuple[Problem, ...]) -> str:
+    """The first mistake with its line, and how many more there are."""
+    first = problems[0]
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return f"{Path(first.file).name}:{first.line}:{first.column}: {first.text}{more}"
+
+
+def _edited_prompt(old: SceneFile, new: SceneFile, text: str) -> str | None:
+    """The new text of the prompt in force, if an edit changed it."""
+    for name, prompt in old.scene.prompts.items():
+        if prompt.text == text and name in new.scene.prompts:
+            edited = new.scene.prompts[name].text
+            return edited if edited != text else None
+    return None
+
+
+def _stamp(files: tuple[Path, ...]) -> Stamp:
+    """Time and size of each file; None for one that is not there (an editor may be writing it)."""
+    stamps: list[tuple[int, int] | None] = []
+    for file in files:
+        try:
+            status = os.stat(file)
+            stamps.append((status.st_mtime_ns, status.st_size))
+        except FileNotFoundError:
+            stamps.append(None)
+    return tuple(stamps)
