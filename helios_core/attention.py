@@ -118,6 +118,11 @@ class SelfAttention(Attention):
             key = torch.cat([louder, key[:, head:]], dim=1)
         return KeyValue(key, value)
 
+    def over_history(self, x: Tensor, table: Tensor, own: KeyValue) -> Tensor:
+        """History attending to itself, by keys and values from `positioned`."""
+        query = apply_rotary(self.query(x), table)
+        return self.to_out[0](attend(query, own.key, own.value))
+
     def forward(
         self, x: Tensor, table: Tensor, head: int, past: KeyValue | None, keep_history: bool
     ) -> Tensor:

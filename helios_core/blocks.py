@@ -130,7 +130,7 @@ class Block(nn.Module):
         past = self.attn1.positioned(normed, table, rows.head)
         if last:
             return x, past
-        attended = self.attn1(normed, table, rows.head, None, True)
+        attended = self.attn1.over_history(normed, table, past)
         x = gated_residual(x, attended, gate, rows)
         return self._feed_forward(x, ffn_rows, rows), past
 
