@@ -93,7 +93,8 @@ def _climb(g: Ground, vx: Tensor, vz: Tensor) -> tuple[Tensor, Tensor]:
 
 def step(land: Land, body: Body, action: Tensor) -> Body:
     """One frame under actions [N, A] in the spec's units."""
-    yaw = torch.remainder(body.yaw + torch.deg2rad(action[:, YAW]) * DT, 2 * torch.pi)
+    turn = torch.deg2rad(action[:, YAW]) * DT
+    yaw = torch.remainder(body.yaw + turn, 2 * torch.pi)
     pitch = (body.pitch + torch.deg2rad(action[:, PITCH]) * DT).clamp(-PITCH_LIMIT, PITCH_LIMIT)
     here = torch.zeros_like(body.feet)
     g = land.ground(land.anchor(body.x, body.z), here, here)
@@ -101,7 +102,8 @@ def step(land: Land, body: Body, action: Tensor) -> Body:
     pace = torch.where(action[:, RUN] > 0.5, SPRINT, WALK)
     steep2 = g.slope_x**2 + g.slope_z**2
     pace = pace / (1 + 0.9 * steep2.clamp(max=2)) * torch.where(swims, SWIM, 1.0)
-    wx, wz = _wish(action, yaw)
+    # Halfway through the turn, so that undoing the actions in reverse undoes the walk.
+    wx, wz = _wish(action, body.yaw + 0.5 * turn)
     grip = torch.where(body.airborne, DRIFT, GRIP)
     vx = body.vx + (wx * pace - body.vx) * grip
     vz = body.vz + (wz * pace - body.vz) * grip

@@ -15,6 +15,8 @@ import numpy as np
 from training.worlds.wilds.physics import SPRINT, WALK
 from training.worlds.wilds.spec import FORWARD, FPS, JUMP, PITCH, RUN, SPEC, STRAFE, YAW
 
+PITCH_BAND = 24.0
+"""Degrees from level within which walkers keep their look; the body could go farther."""
 Rng = np.random.Generator
 Array = np.ndarray
 
@@ -56,6 +58,30 @@ def _smooth(signal: Array, frames: int) -> Array:
     return (total[:, frames:] - total[:, :-frames]) / frames
 
 
+def _glances(rng: Rng, walkers: int, frames: int, size: float, lag: int) -> Array:
+    """Degrees per second that follow glances up and down of about `size` degrees, mostly level."""
+    angle = _held(
+        rng, walkers, frames, 0.03, lambda n: rng.normal(0, size, n) * (rng.random(n) < 0.5)
+    )
+    angle[:, 0] = 0
+    followed = _smooth(_smooth(angle, lag), lag)
+    return np.diff(followed, axis=1, prepend=0.0) * FPS
+
+
+def _levelled(actions: Array, home: Array) -> Array:
+    """The same, but no look strays beyond PITCH_BAND, and homing walkers end level."""
+    pitch, angle = actions[..., PITCH], np.zeros(len(actions), np.float32)
+    tail = min(12, actions.shape[1])
+    for t in range(actions.shape[1]):
+        left = actions.shape[1] - t
+        if left <= tail:
+            pitch[:, t] = np.where(home, -angle / left * FPS, pitch[:, t])
+        after = angle + pitch[:, t] / FPS
+        pitch[:, t] = np.where(np.abs(after) > PITCH_BAND, 0, pitch[:, t])
+        angle += pitch[:, t] / FPS
+    return actions
+
+
 def stand(rng: Rng, walkers: int, frames: int, aims: Aims) -> Array:
     """No input at all."""
     return _empty(walkers, frames)
@@ -70,8 +96,7 @@ def wander(rng: Rng, walkers: int, frames: int, aims: Aims) -> Array:
     a[..., STRAFE] = _held(rng, walkers, frames, 0.04, lambda n: rng.choice(sides, n))
     turn = _held(rng, walkers, frames, 0.07, lambda n: rng.normal(0, 42, n) * (rng.random(n) < 0.6))
     a[..., YAW] = _smooth(turn, 6)
-    tilt = _held(rng, walkers, frames, 0.08, lambda n: rng.normal(0, 14, n) * (rng.random(n) < 0.4))
-    a[..., PITCH] = _smooth(tilt - 0.5 * np.concatenate([tilt[:, :1] * 0, tilt[:, :-1]], 1), 6)
+    a[..., PITCH] = _glances(rng, walkers, frames, 9.0, 12)
     a[..., RUN] = _held(rng, walkers, frames, 0.02, lambda n: rng.random(n) < 0.2)
     a[..., JUMP] = rng.random((walkers, frames)) < 0.008
     return a
@@ -215,5 +240,7 @@ def mix(rng: Rng, walkers: int, frames: int, aims: Aims | None = None) -> tuple[
         if len(who):
             part = Aims(bearing=aims.bearing[who], distance=aims.distance[who])
             out[who] = POLICIES[name](rng, len(who), frames, part)
+    home = np.array([names[k] not in ("stand", "palindrome") for k in drawn])
+    out = _levelled(out, home)
     flat = SPEC.clip(out.reshape(-1, SPEC.size)).reshape(out.shape)
     return flat, [names[k] for k in drawn]

@@ -24,7 +24,7 @@ from training.worlds.wilds.physics import DT, EYE, Body
 from training.worlds.wilds.render import Scene, picture_of
 from training.worlds.wilds.spec import SPEC
 
-PIXELS_PER_PASS = {"cpu": 60_000, "cuda": 12_000_000}
+PIXELS_PER_PASS = {"cpu": 100_000, "cuda": 12_000_000}
 """Pixels rendered at once: what stays in a core's cache, and what fits a GPU's memory."""
 
 
