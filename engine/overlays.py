@@ -28,7 +28,7 @@ class OverlayTrack:
         kept = [(e, f) for e, f in self.begun if _lives(e, frame - f)]
         limit = MAX_CAPTIONS if isinstance(effect, Caption) else 1
         same = [pair for pair in kept if type(pair[0]) is type(effect)]
-        for pair in same[: len(same) - limit + 1]:
+        for pair in same[: max(0, len(same) - limit + 1)]:
             kept.remove(pair)
         return OverlayTrack((*kept, (effect, frame)))
 
