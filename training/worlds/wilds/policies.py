@@ -157,7 +157,8 @@ def axes(rng: Rng, walkers: int, frames: int, aims: Aims) -> Array:
 
 def palindrome(rng: Rng, walkers: int, frames: int, aims: Aims) -> Array:
     """Goes out and comes back the way it went, again and again: evidence for a memory of places."""
-    leg = rng.integers(max(4, frames // 6), max(5, frames // 2) + 1, walkers)
+    times = rng.integers(1, 4, walkers)
+    leg = np.maximum(1, frames // (2 * times))
     out = wander(rng, walkers, frames, aims)
     turn_only = rng.random(walkers) < 0.4
     out[turn_only, :, FORWARD] = out[turn_only, :, STRAFE] = 0
@@ -170,7 +171,8 @@ def palindrome(rng: Rng, walkers: int, frames: int, aims: Aims) -> Array:
     a = np.take_along_axis(out, source[..., None], 1)
     undo = np.ones(SPEC.size, np.float32)
     undo[[FORWARD, STRAFE, YAW, PITCH]] = -1
-    return np.where(back[..., None], a * undo, a)
+    over = np.arange(frames)[None] >= 2 * (leg * times)[:, None]
+    return np.where(over[..., None], 0, np.where(back[..., None], a * undo, a))
 
 
 def circle(rng: Rng, walkers: int, frames: int, aims: Aims) -> Array:

@@ -150,7 +150,8 @@ def _light_ground(
     deep = 1 - torch.exp(g.height.clamp(max=0) * 0.8)
     wet = land.mix("water", g.blend) * (spread(air.ambient, 2) * 0.8 + spread(air.light, 2) * 0.35)
     lava = land.mix("lava", g.blend)
-    crust = _lerp(land.mix("water", g.blend), base * 0.5, _ramp(micro + g.ridged * 0.6, -0.1, 0.5))
+    skin = _ramp(micro * grain + g.ridged * camera.detail(ahead * 2) * 0.6, -0.1, 0.5)
+    crust = _lerp(land.mix("water", g.blend), base * 0.5, skin)
     wet = _lerp(wet, crust + 0.15 * land.mix("water", g.blend), lava)
     seabed = (1 - 0.92 * deep) * (1 - lava)
     glowing = torch.tensor([1.0, 0.34, 0.06], device=base.device).view(3, 1, 1, 1)
@@ -159,7 +160,7 @@ def _light_ground(
     height = g.height.clamp(min=0)
     flat = ahead * (1 + view.tangent**2).sqrt()[:, None]
     fog = fog_share(air, flat, height, eye)
-    lit = _lerp(lit, haze[..., None], fog * (1 - 0.5 * water * lava))
+    lit = _lerp(lit, haze[..., None], fog * (1 - 0.3 * water * lava))
     above = sky.clouds(air, rays, cloud, blue)
     above = above + _extras(scene, air, rays, view)
     above = sky.ranges(land, air, rays, above, haze)

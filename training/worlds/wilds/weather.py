@@ -134,10 +134,10 @@ def air(land: Land, hour: Tensor, weather: Tensor, clock: Tensor, blend: Tensor)
     white = _rgb(d, 0.72, 0.68, 0.60)
     direct = _ramp(up, -0.05, 0.12) * (white + 0.9 * dusk * (warm - white))
     direct = direct + moonlit * _rgb(d, 0.36, 0.45, 0.62)
-    light = direct * (1 - 0.88 * dim)
+    light = direct * (1 - 0.85 * dim)
     ambient = 0.43 * zenith.mean(0, keepdim=True) + 0.20 * zenith + 0.26 * horizon
     ambient = ambient * (1 + 0.45 * dusk)
-    ambient = ambient + night * _rgb(d, 0.13, 0.175, 0.29) + 0.5 * sky_flash
+    ambient = ambient + night * _rgb(d, 0.165, 0.215, 0.33) + 0.5 * sky_flash
     glow = (dusk * _rgb(d, 1.0, 0.46, 0.18) + day * (1 - dusk) * _rgb(d, 0.40, 0.37, 0.28)) * (
         1 - 0.92 * dim
     ) + moonlit * _rgb(d, 0.10, 0.13, 0.20) * (1 - 0.9 * dim)
