@@ -45,6 +45,8 @@ class Outcome:
     """Frames presented, rewinds not counted."""
     jump: str = ""
     """The scene that comes next."""
+    scene_ended: bool = False
+    """The scene ended it, and not the player or the frame limit."""
     failure: str = ""
     """What broke; the session was saved if it could be."""
 
@@ -76,7 +78,8 @@ class Loop:
                     self._pace(self.tick())
         finally:
             session.close()
-        return Outcome(frames=self.frames, jump=self._jump or "")
+        ended = self._jump is not None
+        return Outcome(frames=self.frames, jump=self._jump or "", scene_ended=ended)
 
     def tick(self) -> float:
         """One round of the loop; returns when the next one is due."""
@@ -176,7 +179,7 @@ class Loop:
             fps=self.meter.fps(now),
             make_ms=1000.0 * timer.make_median,
             real_time_factor=timer.real_time_factor,
-            speed=info.chunk_seconds / timer.period,
+            speed=timer.chunk_seconds / timer.period,
             policy=timer.config.policy,
             age_ms=0.0 if chunk is None else 1000.0 * (now - chunk.latch_time),
             underruns=playhead.underruns,

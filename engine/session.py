@@ -48,6 +48,8 @@ class SessionConfig:
     """Where captures go."""
     scene: str = ""
     """Scene file, for session files."""
+    fps: float | None = None
+    """Frames shown per second, for scenes in slow motion; the world's own if None."""
 
 
 class Session:
@@ -69,14 +71,15 @@ class Session:
         self.world, self.clock, self.presenter = world, clock, presenter
         info = world.info
         self.intake = Intake(inputs)
-        self.timer = LatchTimer(self.config.latch, chunk_seconds=info.chunk_seconds)
+        chunk_seconds = info.chunk_frames / (self.config.fps or info.fps)
+        self.timer = LatchTimer(self.config.latch, chunk_seconds=chunk_seconds)
         self.store = RewindStore(world, self.config.rewind)
         self.log = InputLog(info.spec, frames=info.chunk_frames, folder=self.config.rewind.folder)
         maker = ChunkMaker(world, director, clock=clock.now)
         self.producer = Producer(maker, self.intake, self.store, self.timer, clock)
         self.playhead = Playhead(
             chunk_frames=info.chunk_frames,
-            chunk_seconds=info.chunk_seconds,
+            chunk_seconds=chunk_seconds,
             policy=self.config.latch.policy,
         )
         self.stage = Stage(on_effect=self._on_effect, on_message=self.say, draw=draw)

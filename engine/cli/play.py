@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--policy", choices=["stretch", "hold", "drop"], default="stretch", help="for slow worlds")
     add("--window", type=_size, default=(1280, 768), metavar="WxH", help="size of the window")
     add("--fullscreen", action="store_true", help="no window borders")
+    add("--hud", action="store_true", help="show the numbers from the start (F3 toggles)")
     add("--no-vsync", action="store_true", help="present without waiting for the screen")
     add("--no-sound", action="store_true", help="open no audio device")
     add("--headless", action="store_true", help="no window: render as fast as can be")
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("--out belongs to --headless; in a window F10 films")
     from engine.cli.play_window import play_in_window
 
-    return play_in_window(args, opening_config(args))
+    return play_in_window(args, opening_config(args), user_folder("cache"))
 
 
 def opening_config(args: argparse.Namespace) -> Any:

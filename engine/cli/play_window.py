@@ -1,0 +1,152 @@
+"""The windowed half of `helios play`: start screen, window, session after session.
+
+A scene may lead to another, and a demo that ends leads back to the start screen. Not here:
+arguments (engine.cli.play), the window itself (engine.present.window).
+"""
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from engine.clock import RealClock
+from engine.input.bindings import bindings_from
+from engine.input.events import PromptEntered
+from engine.latch import LatchConfig
+from engine.loop import Loop, LoopConfig, Outcome
+from engine.opening import Opening, OpeningConfig, open_play
+from engine.present.overlay import compose
+from engine.present.screen import ScreenConfig
+from engine.present.start_screen import DemoCard
+from engine.present.window import Window, WindowConfig
+from engine.rewind import RewindConfig
+from engine.scenes.load import check_scene
+from engine.session import Session, SessionConfig
+from engine.studio import StudioConfig
+from engine.video import read_image
+from helios_core.world_api import World
+
+DEMOS = Path(__file__).resolve().parents[2] / "demos"
+FREE_WALK = "free walk"
+
+
+def play_in_window(args: argparse.Namespace, config: OpeningConfig, cache: Path) -> int:
+    """Everything from opening the window to closing it; the exit code."""
+    clock = RealClock()
+    window = Window(window_config(args, config), clock=clock.now)
+    try:
+        return _play(window, args, config, cache, clock)
+    finally:
+        window.close()
+
+
+def window_config(args: argparse.Namespace, config: OpeningConfig) -> WindowConfig:
+    settings = config.user_bindings
+    return WindowConfig(
+        screen=ScreenConfig(size=args.window, fullscreen=args.fullscreen, vsync=not args.no_vsync),
+        sound=not args.no_sound,
+        hud=args.hud,
+        bindings_file=settings,
+        history_file=settings and settings.with_name("prompts.txt"),
+    )
+
+
+def _play(
+    window: Window, args: argparse.Namespace, config: OpeningConfig, cache: Path, clock: RealClock
+) -> int:
+    """Sessions until the player leaves."""
+    menu = wants_menu(args)
+    chosen: OpeningConfig | None = None if menu else config
+    world: World | None = None
+    while True:
+        if chosen is None:
+            picked = window.choose(demo_cards())
+            if picked is None:
+                return 0
+            chosen = replace(config, what="" if picked == FREE_WALK else picked)
+        opening = open_play(chosen, world=world, on_loading=window.loading)
+        world = opening.world
+        outcome = play_session(window, opening, args, chosen, cache, clock)
+        if outcome.failure:
+            print(f"helios play: {outcome.failure}", file=sys.stderr)
+            return 1
+        if outcome.jump:
+            chosen = replace(chosen, what=outcome.jump, actions=None)
+        elif menu and outcome.scene_ended:
+            chosen = None
+        else:
+            return 0
+
+
+def play_session(
+    window: Window,
+    opening: Opening,
+    args: argparse.Namespace,
+    config: OpeningConfig,
+    cache: Path,
+    clock: RealClock,
+) -> Outcome:
+    """One world in the window until it ends."""
+    info, scene = opening.world.info, opening.scene
+    layer = scene.scene.bindings.layer() if scene else None
+    window.enter_world(
+        info,
+        opening.bindings,
+        defaults=bindings_from(info.spec, pack=info.bindings, scene=layer),
+        on_bindings=opening.mapper.rebind,
+        presets=opening.presets,
+    )
+    session = Session(
+        opening.world,
+        opening.director,
+        opening.place,
+        opening.mapper,
+        presenter=window,
+        clock=clock,
+        draw=compose,
+        config=SessionConfig(
+            latch=LatchConfig(policy=args.policy),
+            rewind=RewindConfig(folder=cache),
+            studio=StudioConfig(folder=args.captures),
+            scene=str(scene.path) if scene else "",
+            fps=opening.fps,
+        ),
+    )
+    if opening.history is not None:
+        session.log.restore(opening.history)
+    if opening.prompt is not None:
+        session.intake.take([PromptEntered(opening.prompt, clock.now())])
+    if args.record is not None:
+        session.studio.start_recording(args.record)
+    return Loop(session, LoopConfig(frames=args.frames), sources=opening.sources).run()
+
+
+def wants_menu(args: argparse.Namespace) -> bool:
+    """Nothing said what to play: let the player choose."""
+    said = (args.what, args.pack, args.image, args.clip, args.actions, args.frames, args.record)
+    return not any(said) and args.prompt is None
+
+
+def demo_cards() -> list[DemoCard]:
+    """A free walk and every demo that ships."""
+    free = DemoCard(value=FREE_WALK, title="Free walk", description="No script. Go where you like.")
+    return [free, *(card for path in sorted(DEMOS.glob("*.yaml")) if (card := _card(path)))]
+
+
+def _card(path: Path) -> DemoCard | None:
+    """A demo's card; None for a file of shared keys, which has no title."""
+    checked = check_scene(path)
+    if checked.file is None:
+        if "\ntitle:" not in "\n" + path.read_text(encoding="utf-8", errors="replace"):
+            return None
+        return DemoCard(value=str(path), title=path.stem, note=str(checked.problems[0]))
+    scene = checked.file.scene
+    picture: np.ndarray | None = None
+    if scene.thumbnail is not None:
+        file = scene.thumbnail.resolve_in(checked.file.folder)
+        picture = read_image(file) if file.is_file() else None
+    return DemoCard(
+        value=str(path), title=scene.title, description=scene.description, thumbnail=picture
+    )
