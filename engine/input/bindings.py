@@ -237,7 +237,7 @@ def _apply(base: Bindings, layer: Mapping[str, Any], where: str, *, strict: bool
     commands = _section(layer, "commands", where)
     _known(commands, base.commands, f"{where}, commands")
     owner = _owners({**channels, **commands}, where)
-    kept = {}
+    kept: dict[str, _Bound] = {}
     for target, bound in (*base.channels.items(), *base.commands.items()):
         kept[target] = tuple(b for b in bound if owner.get(b.input, target) == target)
         if target not in channels and target not in commands:

@@ -39,7 +39,14 @@ PAD_BUTTONS = (
 PAD = frozenset(f"pad.{name}" for name in (*PAD_AXES, *PAD_BUTTONS))
 
 _LABELS = {
-    **{"return": "Enter", "backspace": "⌫", "escape": "Esc", "space": "Space", "tab": "Tab"},
+    **{
+        "return": "Enter",
+        "enter": "Num Enter",
+        "backspace": "⌫",
+        "escape": "Esc",
+        "space": "Space",
+        "tab": "Tab",
+    },
     **{"up": "↑", "down": "↓", "left": "←", "right": "→", "page up": "PgUp", "page down": "PgDn"},
     **{"left shift": "Shift", "left ctrl": "Ctrl", "left alt": "Alt", "minus": "−", "equals": "="},
     **{"comma": ",", "period": ".", "slash": "/", "backslash": "\\", "semicolon": ";", "plus": "+"},

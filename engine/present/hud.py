@@ -1,0 +1,183 @@
+"""What lies over the picture while playing: the HUD, status tags, messages, pause and rewind.
+
+Each function draws one panel from plain data; the window decides which are shown and when they
+are drawn again.
+"""
+
+from collections.abc import Sequence
+
+import pygame
+
+from engine.present import theme
+from engine.present.api import HudData
+from engine.present.theme import Theme
+
+PANEL_WIDTH = 292
+
+
+def hud_panel(look: Theme, hud: HudData) -> pygame.Surface:
+    """Everything that F3 shows."""
+    width = look.px(PANEL_WIDTH)
+    inner = width - 2 * look.gap
+    parts = [_pair(look, inner, label, value, colour) for label, value, colour in hud_rows(hud)]
+    parts.append(theme.blank(inner, look.px(2)))
+    parts.append(look.wrapped(_shorten(hud.prompt) or "no prompt", inner, "small", theme.TEXT))
+    if hud.prompt_weight < 1.0:
+        parts.append(look.bar(inner, hud.prompt_weight))
+    if hud.text_only:
+        note = "This world takes no actions: press Enter and tell it what happens."
+        parts.append(look.wrapped(note, inner, "small", theme.ACCENT))
+    content = theme.stack(parts, look.px(3))
+    panel = look.panel(width, content.get_height() + 2 * look.gap)
+    panel.blit(content, (look.gap, look.gap))
+    return panel
+
+
+def hud_rows(hud: HudData) -> list[tuple[str, str, theme.Colour]]:
+    """Label, value and colour of every line; what needs attention is coloured."""
+    slow = hud.real_time_factor > 1.0
+    plain, alarm = theme.TEXT, theme.BAD
+    return [
+        ("World", hud.pack, plain),
+        ("Shown", f"{hud.fps:.1f} fps", plain),
+        ("Making a chunk", f"{hud.make_ms:.0f} ms", plain),
+        ("Of real time", f"{hud.real_time_factor:.2f} ×", alarm if slow else theme.GOOD),
+        ("Pace", f"{hud.policy} {hud.speed:.2f} ×", theme.ACCENT if hud.speed < 0.99 else plain),
+        ("Age of input", f"{hud.age_ms:.0f} ms", plain),
+        ("Underruns", str(hud.underruns), theme.ACCENT if hud.underruns else plain),
+        ("Chunk · frame", f"{hud.chunk} · {hud.frame}", plain),
+        ("Branch · seed", f"{hud.branch} · {hud.seed}", plain),
+        ("Device", hud.device, plain),
+        ("Memory", f"{hud.memory_mb:.0f} MB", plain),
+    ]
+
+
+def status_texts(hud: HudData, speed: float) -> tuple[tuple[str, theme.Colour], ...]:
+    """What the tags say: what is being kept, and that the world is slower than it should be."""
+    texts = [("Recording", theme.BAD)] if hud.recording else []
+    texts += [("Video", theme.BAD)] if hud.video else []
+    if speed < 0.99 and not hud.paused:
+        texts.append((f"Slow motion {speed:.2f} ×", theme.ACCENT))
+    return tuple(texts)
+
+
+def status_tags(look: Theme, texts: Sequence[tuple[str, theme.Colour]]) -> pygame.Surface:
+    """Small tags for the upper right corner."""
+    return theme.row([_tag(look, text, colour) for text, colour in texts], look.px(8))
+
+
+def message_stack(look: Theme, messages: tuple[str, ...]) -> pygame.Surface:
+    """Short-lived lines for the player, the newest below."""
+    return theme.stack([_toast(look, text) for text in messages[-4:]], look.px(6), centre=True)
+
+
+def paused_panel(look: Theme, resume: str) -> pygame.Surface:
+    """Two bars and the key that goes on."""
+    bars = theme.blank(look.px(30), look.px(34))
+    for x in (0, look.px(18)):
+        bars.blit(theme.rounded(look.px(11), look.px(34), look.px(3), theme.TEXT, None), (x, 0))
+    hint = theme.row([look.key(resume), look.text("goes on", "small", theme.MUTED)], look.px(8))
+    content = theme.stack(
+        [bars, look.text("Paused", "head", bold=True), hint], look.px(8), centre=True
+    )
+    return _framed(look, content, look.px(26))
+
+
+def rewind_panel(look: Theme, frame: int, fps: int) -> pygame.Surface:
+    """Shown while the frames run backwards."""
+    arrows = theme.blank(look.px(44), look.px(26))
+    for x in (0, look.px(21)):
+        middle, tip = look.px(13), (x, look.px(13))
+        points = [
+            tip,
+            (x + look.px(20), middle - look.px(12)),
+            (x + look.px(20), middle + look.px(12)),
+        ]
+        pygame.draw.polygon(arrows, theme.ACCENT, points)
+    seconds = frame / fps if fps else 0.0
+    where = f"{int(seconds // 60)}:{seconds % 60:04.1f}"
+    words = theme.stack(
+        [
+            look.text("Rewinding", "body", bold=True),
+            look.text(f"{where} · frame {frame} · let go to branch off", "small", theme.MUTED),
+        ],
+        look.px(2),
+    )
+    return _framed(look, theme.row([arrows, words], look.px(14)), look.px(14))
+
+
+def failure_panel(look: Theme, failure: str, messages: tuple[str, ...]) -> pygame.Surface:
+    """What broke, in the player's words, and what became of the session."""
+    width = look.px(640)
+    closes = look.text("closes the window", "small", theme.MUTED)
+    parts = [
+        look.text("The world stopped", "head", theme.BAD, bold=True),
+        look.wrapped(failure, width, "body"),
+        *(look.wrapped(line, width, "small", theme.MUTED) for line in messages),
+        theme.blank(1, look.px(4)),
+        theme.row([look.key("Esc"), closes], look.px(8)),
+    ]
+    return _framed(look, theme.stack(parts, look.px(10)), look.px(28), theme.SOLID)
+
+
+def loading_screen(look: Theme, size: tuple[int, int], what: str, share: float) -> pygame.Surface:
+    """The whole window while a world is being loaded."""
+    surface = backdrop(size)
+    width = min(look.px(420), size[0] - 2 * look.gap)
+    percent = look.text(f"{share * 100:.0f} %", "small", theme.MUTED)
+    line = theme.blank(width, look.line("body"))
+    line.blit(look.text(what, "body"), (0, 0))
+    line.blit(percent, (width - percent.get_width(), look.px(2)))
+    content = theme.stack(
+        [look.text("Helios", "title", bold=True), line, look.bar(width, share)], look.px(12)
+    )
+    x, y = (size[0] - content.get_width()) // 2, (size[1] - content.get_height()) // 2
+    surface.blit(content, (x, y))
+    return surface
+
+
+def backdrop(size: tuple[int, int]) -> pygame.Surface:
+    """Plain dark, a little lighter above, as behind every full screen."""
+    column = pygame.Surface((1, 2), pygame.SRCALPHA)
+    column.set_at((0, 0), (30, 34, 44))
+    column.set_at((0, 1), (12, 13, 17))
+    return pygame.transform.smoothscale(column, size)
+
+
+def shade(size: tuple[int, int]) -> pygame.Surface:
+    """What dims the picture behind a menu."""
+    surface = theme.blank(*size)
+    surface.fill((6, 7, 10, 150))
+    return surface
+
+
+def _pair(look: Theme, width: int, label: str, value: str, colour: theme.Colour) -> pygame.Surface:
+    """A label on the left and its value on the right."""
+    line = theme.blank(width, look.line("small"))
+    line.blit(look.text(label, "small", theme.MUTED), (0, 0))
+    shown = look.text(value, "small", colour)
+    line.blit(shown, (width - shown.get_width(), 0))
+    return line
+
+
+def _tag(look: Theme, text: str, colour: theme.Colour) -> pygame.Surface:
+    dot = theme.rounded(look.px(9), look.px(9), look.px(5), colour, None)
+    return _framed(
+        look, theme.row([dot, look.text(text, "small", bold=True)], look.px(8)), look.px(9)
+    )
+
+
+def _toast(look: Theme, text: str) -> pygame.Surface:
+    return _framed(look, look.wrapped(text, look.px(560), "small", centre=True), look.px(9))
+
+
+def _framed(
+    look: Theme, content: pygame.Surface, pad: int, fill: theme.Colour = theme.GLASS
+) -> pygame.Surface:
+    panel = look.panel(content.get_width() + 2 * pad, content.get_height() + 2 * pad, fill)
+    panel.blit(content, (pad, pad))
+    return panel
+
+
+def _shorten(text: str, most: int = 160) -> str:
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"

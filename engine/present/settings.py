@@ -1,0 +1,153 @@
+"""The settings (F2): which input does what, and how a hand's movement is taken.
+
+`Settings` holds the bindings while they are being changed; a row is a channel's direction, a
+command or a slider. A key that was taken from something else is named at the foot. Not here:
+drawing (engine.present.menu) and where the user's bindings are kept (engine.input.bindings).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+from engine.input.bindings import Binding, Bindings, Tuning
+from engine.input.events import DeviceEvent, KeyEvent, MouseButton, PadAxis, PadButton, Wheel
+from engine.input.names import PAD_STICKS, PAD_TRIGGERS
+from engine.present.key_help import COMMANDS, ends
+from engine.present.menu import Menu, Row
+from engine.present.navigation import PUSHED, Step
+
+SLIDERS = {
+    "mouse_sensitivity": ("Mouse sensitivity", 0.02, 0.6, 0.02, "{:.2f} °/count"),
+    "dead_zone": ("Stick dead zone", 0.0, 0.5, 0.05, "{:.2f}"),
+    "curve": ("Stick curve", 1.0, 3.0, 0.1, "{:.1f}"),
+    "trigger_threshold": ("Trigger threshold", 0.1, 0.9, 0.1, "{:.1f}"),
+}
+"""Tuning by field: label, smallest, largest, step, how it is written."""
+
+HINTS = (("Enter", "change"), ("Del", "unbind"), ("← →", "slide"), ("Esc", "done"))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The bindings as they stand, the place in the list, and whether a row waits for an input."""
+
+    bindings: Bindings
+    at: int = 1
+    waiting: bool = False
+    note: str = ""
+
+    @property
+    def menu(self) -> Menu:
+        return Menu("Settings", tuple(self._rows()), self.at, self.note, HINTS)
+
+    def step(self, step: Step) -> "Settings":
+        """A step of a key or a pad; `back` is the caller's."""
+        row = self.menu.row
+        if step in ("up", "down", "home", "end"):
+            return replace(self, at=self.menu.move(step).at, note="")
+        if row.name in SLIDERS and step in ("left", "right"):
+            return self._slide(row.name, 1 if step == "right" else -1)
+        if row.name == "invert_look" and step in ("left", "right", "accept"):
+            return self._tune(invert_look=not self.bindings.tuning.invert_look)
+        if step == "accept" and row.name not in SLIDERS:
+            return replace(self, waiting=True, note="")
+        if step == "clear" and ":" in row.name:
+            return self._bind([])
+        return self
+
+    def point(self, row: int) -> "Settings":
+        at = self.menu.point(row).at
+        return self if at == self.at else replace(self, at=at, note="")
+
+    def capture(self, event: DeviceEvent) -> "Settings":
+        """While a row waits: the next press or push becomes its input; Esc leaves it."""
+        if isinstance(event, KeyEvent) and event.down and event.name == "escape":
+            return replace(self, waiting=False)
+        found = _input_of(event)
+        if found is None:
+            return self
+        try:
+            return replace(self._bind([found]), waiting=False)
+        except ValueError as error:
+            return replace(self, waiting=False, note=str(error))
+
+    def _rows(self) -> list[Row]:
+        rows = [Row(name="", text="Moving")]
+        for channel, bound in self.bindings.channels.items():
+            for i, (text, inputs) in enumerate(ends(channel, bound)):
+                rows.append(self._binding_row(f"channel:{channel}:{i}", text, inputs, len(rows)))
+        rows.append(Row(name="", text="Mouse and sticks"))
+        rows += [self._slider(name) for name in SLIDERS]
+        inverted = "on" if self.bindings.tuning.invert_look else "off"
+        rows.append(Row(name="invert_look", text="Invert look", value=inverted))
+        rows.append(Row(name="", text="Keys of the window"))
+        for name, text in COMMANDS.items():
+            bound = self.bindings.commands.get(name, ())
+            rows.append(self._binding_row(f"command:{name}:0", text, bound, len(rows)))
+        return rows
+
+    def _binding_row(self, name: str, text: str, inputs: Sequence[Binding], at: int) -> Row:
+        prompt = "press a key or a button …" if self.waiting and at == self.at else ""
+        keys = tuple(binding.input for binding in inputs)
+        return Row(name=name, text=text, keys=keys, value="not bound", prompt=prompt)
+
+    def _slider(self, name: str) -> Row:
+        text, low, high, _, form = SLIDERS[name]
+        value = getattr(self.bindings.tuning, name)
+        share = (value - low) / (high - low)
+        return Row(name=name, text=text, value=form.format(value), share=share)
+
+    def _slide(self, name: str, way: int) -> "Settings":
+        _, low, high, step, _ = SLIDERS[name]
+        value = getattr(self.bindings.tuning, name) + way * step
+        return self._tune(**{name: round(min(high, max(low, value)), 4)})
+
+    def _tune(self, **changes: float | bool) -> "Settings":
+        return replace(self, bindings=self.bindings.tuned(**changes), note="")
+
+    def _bind(self, found: list[Binding]) -> "Settings":
+        """New inputs of the row's kind of device; those of other devices stay."""
+        kind, target, end = self.menu.row.name.split(":")
+        section = self.bindings.channels if kind == "channel" else self.bindings.commands
+        bound = section[target]
+        parts = ends(target, bound) if kind == "channel" else [("", list(bound))]
+        mine = parts.pop(int(end))[1]
+        others = [binding for _, inputs in parts for binding in inputs]
+        sign = -1.0 if kind == "channel" and int(end) == 1 else 1.0
+        new = [replace(b, scale=b.scale * sign * _reach(mine, b)) for b in found]
+        kept = [b for b in mine if new and _device(b) != _device(new[0])]
+        used = {b.input for b in new}
+        others = [b for b in others if b.input not in used]
+        bindings = self.bindings.bind(target, *kept, *new, *others)
+        taken = [note for note in bindings.notes if note not in self.bindings.notes]
+        return replace(self, bindings=bindings, note="; ".join(taken))
+
+
+def _reach(old: Sequence[Binding], new: Binding) -> float:
+    """A key that takes another key's place reaches as far as that one did."""
+    return next((abs(b.scale) for b in old if _device(b) == _device(new)), 1.0)
+
+
+def _device(binding: Binding) -> str:
+    """keyboard, mouse or pad; sticks count apart from buttons."""
+    kind = binding.input.rpartition(".")[0] or "keyboard"
+    return f"{kind} stick" if binding.input[4:] in PAD_STICKS else kind
+
+
+def _input_of(event: DeviceEvent) -> Binding | None:
+    """The input that an event presses; a stick gives its direction by its sign."""
+    match event:
+        case KeyEvent(name, True, _):
+            return Binding(input=name)
+        case MouseButton(name, True, _):
+            return Binding(input=f"mouse.{name}")
+        case Wheel(dy, _):
+            return Binding(input="mouse.wheel_up" if dy > 0 else "mouse.wheel_down")
+        case PadButton(_, name, True, _):
+            return Binding(input=f"pad.{name}")
+        case PadAxis(_, axis, value, _) if abs(value) > PUSHED:
+            sign = 1.0 if value > 0 or axis in PAD_TRIGGERS else -1.0
+            return Binding(input=f"pad.{axis}", scale=sign)
+    return None
+
+
+assert {f.name for f in fields(Tuning)} == {*SLIDERS, "invert_look"}

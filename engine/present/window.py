@@ -1,0 +1,531 @@
+"""The window of a session: a `Presenter` with pygame.
+
+It owns the screen, the devices and everything that the player sees over the picture, and turns
+pygame's events into what the session understands: device events, prompts and commands. Keys of the
+window itself (HUD, help, menus, full screen, the prompt line) stay here. Not here: pixels (screen),
+panels (hud, menu, prompt_panel), what a command does (engine.session).
+
+    window = Window(WindowConfig()); window.enter_world(world.info, bindings)
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pygame
+
+from engine.director import PlaySound
+from engine.input.bindings import Bindings, bindings_from, write_user_bindings
+from engine.input.devices import Devices, key_name
+from engine.input.events import (
+    Command,
+    CommandName,
+    DeviceEvent,
+    FocusLost,
+    InputEvent,
+    KeyEvent,
+    PadButton,
+    PadChanged,
+    PromptEntered,
+)
+from engine.input.names import MOUSE_COUNTS
+from engine.present import hud as panels
+from engine.present.api import HudData, Overlay
+from engine.present.layers import Item, Mode, View, drawn_menu, layers, menu_corner
+from engine.present.menu import Menu, Row
+from engine.present.navigation import Navigator, Step
+from engine.present.overlay import patches
+from engine.present.prompt_line import PromptLine
+from engine.present.screen import Screen, ScreenConfig
+from engine.present.settings import Settings
+from engine.present.sound import Mixer
+from engine.present.start_screen import (
+    DemoCard,
+    DrawnStart,
+    StartScreen,
+    columns_for,
+    start_picture,
+)
+from helios_core.actions import ActionSpec
+from helios_core.world_api import WorldInfo
+
+HUD_SECONDS = 0.2
+"""The HUD's numbers change this often: a number that flickers cannot be read."""
+BLINK_SECONDS = 0.5
+MENU = Menu(
+    "Paused",
+    (
+        Row(name="resume", text="Go on"),
+        Row(name="settings", text="Settings"),
+        Row(name="help", text="Key help"),
+        Row(name="reset", text="Start again"),
+        Row(name="quit", text="Leave"),
+    ),
+    hints=(("↑ ↓", "choose"), ("Enter", "do it"), ("Esc", "go on")),
+)
+_TO_SESSION: frozenset[str] = frozenset({"pause", "save", "load", "screenshot", "video", "record"})
+"""Commands that the session obeys under their own name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowConfig:
+    """How a session is shown."""
+
+    screen: ScreenConfig = field(default_factory=ScreenConfig)
+    mouse_look: bool = True
+    """The mouse belongs to the world while playing."""
+    sound: bool = True
+    hud: bool = False
+    """Show the HUD from the start."""
+    bindings_file: Path | None = None
+    """Where the settings keep what the player changes; None keeps nothing."""
+    history_file: Path | None = None
+    """Where typed prompts are remembered; None forgets them at the end."""
+
+
+class Window:
+    """A `Presenter`."""
+
+    def __init__(
+        self, config: WindowConfig, *, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self.config = config
+        self.screen = Screen(config.screen)
+        self.devices = Devices()
+        self.mixer = Mixer(enabled=config.sound)
+        pygame.key.stop_text_input()
+        self._clock = clock
+        self._mode: Mode = "play"
+        self._navigator = Navigator()
+        self._hud_on, self._help_on = config.hud, False
+        self._hud, self._numbers, self._numbers_at = HudData(), HudData(), -1.0
+        self._overlays: Sequence[Overlay] = ()
+        self._menu = MENU
+        self._settings: Settings | None = None
+        self._paused_here = self._rewinding = False
+        self._focused = bool(self.screen.window.focused)
+        self._shown_keys: list[tuple[str, object]] | None = None
+        spec = ActionSpec()
+        self._presets: tuple[str, ...] = ()
+        self._fps = 1
+        self._use_bindings(bindings_from(spec), bindings_from(spec), None)
+        self._line = PromptLine(history_file=config.history_file)
+
+    def enter_world(
+        self,
+        info: WorldInfo,
+        bindings: Bindings,
+        *,
+        defaults: Bindings | None = None,
+        on_bindings: Callable[[Bindings], None] | None = None,
+        presets: Sequence[str] = (),
+    ) -> None:
+        """The world that is played from now on.
+
+        `defaults` are the bindings without the player's own, against which changes are kept;
+        `on_bindings` hears of a change (the mapper's `rebind`); `presets` come before the pack's.
+        """
+        self._presets = (*presets, *(p for p in info.presets if p not in presets))[:9]
+        self._fps = info.fps
+        self._use_bindings(bindings, defaults or bindings, on_bindings)
+        self._line = PromptLine(
+            known=info.known_words,
+            history=self._line.history,
+            history_file=self.config.history_file,
+        )
+        self._redraw()
+
+    # ---- Presenter
+
+    @property
+    def driver_seconds(self) -> float:
+        return self.screen.driver_seconds
+
+    def poll(self, now: float) -> list[InputEvent]:
+        events: list[InputEvent] = []
+        for event in pygame.event.get():
+            events += self._take(event, now)
+        self._hold_mouse()
+        return events
+
+    def show(self, frame: np.ndarray, hud: HudData, overlays: Sequence[Overlay]) -> None:
+        self.screen.set_frame(frame)
+        self._overlays = overlays
+        self._learn(hud)
+        self._draw(layers(self._view()))
+
+    def refresh(self, hud: HudData) -> None:
+        self._learn(hud)
+        plan = layers(self._view())
+        if [(item.name, item.key) for item in plan] != self._shown_keys:
+            self._draw(plan)
+
+    def play_sound(self, sound: PlaySound) -> None:
+        self.mixer.play(sound)
+
+    def loading(self, what: str, fraction: float) -> None:
+        """Draw the loading screen; events wait for the next poll."""
+        pygame.event.pump()
+        self.screen.measure()
+        self.screen.forget_frame()
+        size = self.screen.size
+        self.screen.put(
+            "loading",
+            (what, round(fraction, 3)),
+            lambda: panels.loading_screen(self.screen.theme, size, what, fraction),
+            lambda _: (0, 0),
+        )
+        self.screen.present()
+        self._redraw()
+
+    def close(self) -> None:
+        pygame.mouse.set_relative_mode(False)
+        self.mixer.close()
+        self.devices.close()
+        self.screen.close()
+
+    # ---- start screen
+
+    def choose(self, cards: Sequence[DemoCard]) -> str | None:
+        """Let the player pick a demo; its `value`, or None when she leaves."""
+        state = StartScreen(tuple(cards))
+        pygame.key.set_repeat(350, 90)
+        while not state.over:
+            look, size = self.screen.theme, self.screen.size
+            state = replace(state, columns=columns_for(look, size[0]))
+            drawn = start_picture(look, size, state)
+            self.screen.forget_frame()
+            self.screen.put("start", state, lambda d=drawn: d.picture, lambda _: (0, 0))
+            self.screen.present()
+            for event in [pygame.event.wait(250), *pygame.event.get()]:
+                state = self._start_event(event, state, drawn)
+        pygame.key.set_repeat()
+        self._redraw()
+        return state.chosen
+
+    def _start_event(
+        self, event: pygame.event.Event, state: StartScreen, drawn: DrawnStart
+    ) -> StartScreen:
+        if _is_close(event):
+            return state.leave()
+        if self._window_event(event):
+            return state
+        if event.type in (pygame.MOUSEMOTION, pygame.MOUSEBUTTONDOWN):
+            card = drawn.card_at(self.screen.to_pixels(event.pos))
+            state = state.point(card)
+            clicked = event.type == pygame.MOUSEBUTTONDOWN and event.button == 1
+            return state.take() if clicked and card is not None else state
+        if event.type == pygame.MOUSEWHEEL:
+            return state.step("up" if event.y > 0 else "down")
+        for device_event in self.devices.translate(event, self._clock()):
+            step = self._navigator.step(device_event)
+            state = state.step(step) if step else state
+        return state
+
+    # ---- events
+
+    def _take(self, event: pygame.event.Event, now: float) -> list[InputEvent]:
+        if _is_close(event):
+            return [Command("quit", now)]
+        if event.type == pygame.WINDOWFOCUSLOST:
+            self._focused = False
+            return self._let_go(now)
+        if event.type == pygame.WINDOWFOCUSGAINED:
+            self._focused = True
+            return list(self.devices.read_axes(now)) if self._mode == "play" else []
+        if self._window_event(event):
+            return []
+        if self._hud.failure:
+            return self._failure_event(event, now)
+        take = {
+            "play": self._play_event,
+            "prompt": self._prompt_event,
+            "menu": self._menu_event,
+        }[self._mode]
+        return take(event, now)
+
+    def _window_event(self, event: pygame.event.Event) -> bool:
+        """Events of the window's surface, in every mode."""
+        if event.type in (pygame.WINDOWSIZECHANGED, pygame.WINDOWRESIZED):
+            self.screen.measure()
+        elif event.type in (pygame.RENDER_TARGETS_RESET, pygame.RENDER_DEVICE_RESET):
+            self.screen.lose_textures()
+        elif event.type not in (pygame.WINDOWEXPOSED, pygame.VIDEOEXPOSE, pygame.WINDOWSHOWN):
+            return False
+        self._redraw()
+        return True
+
+    def _play_event(self, event: pygame.event.Event, now: float) -> list[InputEvent]:
+        out: list[InputEvent] = []
+        for device_event in self.devices.translate(event, now):
+            name, down = _button(device_event)
+            command = self.bindings.command(name) if name else None
+            out += [device_event] if command is None else self._obey(command, down, now)
+        return out
+
+    def _obey(self, command: str, down: bool, now: float) -> list[InputEvent]:
+        """A key of the window or of the session."""
+        if command == "rewind":
+            self._rewinding = down
+            return [Command("rewind_start" if down else "rewind_stop", now)]
+        if not down:
+            return []
+        if command in _TO_SESSION:
+            return [Command(cast(CommandName, command), now)]
+        if command.startswith("preset_"):
+            number = int(command.removeprefix("preset_"))
+            known = number <= len(self._presets)
+            return [PromptEntered(self._presets[number - 1], now)] if known else []
+        return self._own_command(command, now)
+
+    def _own_command(self, command: str, now: float) -> list[InputEvent]:
+        if command == "hud":
+            self._hud_on = not self._hud_on
+        elif command == "help":
+            self._help_on = not self._help_on
+        elif command == "fullscreen":
+            self.screen.toggle_fullscreen()
+        elif command == "prompt":
+            return self._open_prompt(now)
+        elif command == "menu":
+            return self._open_menu(now, settings=False)
+        elif command == "settings":
+            return self._open_menu(now, settings=True)
+        return []
+
+    def _let_go(self, now: float) -> list[InputEvent]:
+        """Release every key, and end a rewind."""
+        out: list[InputEvent] = [FocusLost(now)]
+        if self._rewinding:
+            self._rewinding = False
+            out.append(Command("rewind_stop", now))
+        return out
+
+    def _failure_event(self, event: pygame.event.Event, now: float) -> list[InputEvent]:
+        steps = [self._navigator.step(e) for e in self.devices.translate(event, now)]
+        return [Command("quit", now)] if {"back", "accept"} & set(steps) else []
+
+    # ---- the prompt line
+
+    def _open_prompt(self, now: float) -> list[InputEvent]:
+        self._mode = "prompt"
+        self._line.open()
+        pygame.key.set_repeat(350, 35)
+        pygame.key.start_text_input()
+        return self._let_go(now)
+
+    def _close_prompt(self) -> None:
+        self._mode = "play"
+        pygame.key.stop_text_input()
+        pygame.key.set_repeat()
+
+    def _prompt_event(self, event: pygame.event.Event, now: float) -> list[InputEvent]:
+        if event.type == pygame.TEXTINPUT:
+            return self._typed(event.text, now)
+        if event.type == pygame.TEXTEDITING:
+            self._line.compose(event.text)
+        elif event.type == pygame.KEYDOWN:
+            return self._prompt_key(event, now)
+        else:
+            changes = self.devices.translate(event, now)
+            if any(self._navigator.step(e) == "back" for e in changes if _is_pad(e)):
+                self._close_prompt()
+            return [e for e in changes if isinstance(e, PadChanged)]
+        return []
+
+    def _typed(self, text: str, now: float) -> list[InputEvent]:
+        """A number on an empty line is a preset; anything else is text."""
+        if not self._line.text and text.isdecimal() and 1 <= int(text) <= len(self._presets):
+            self._close_prompt()
+            return [PromptEntered(self._presets[int(text) - 1], now)]
+        self._line.insert(text)
+        return []
+
+    def _prompt_key(self, event: pygame.event.Event, now: float) -> list[InputEvent]:
+        ctrl = bool(event.mod & (pygame.KMOD_CTRL | pygame.KMOD_GUI))
+        name = key_name(event.key)
+        if ctrl and name == "v":
+            self._line.insert(_clipboard())
+            return []
+        done = self._line.key(name, ctrl=ctrl)
+        if done is None:
+            return []
+        self._close_prompt()
+        return [PromptEntered(done.text, now)] if done.text else []
+
+    # ---- menus
+
+    def _open_menu(self, now: float, *, settings: bool) -> list[InputEvent]:
+        out = self._let_go(now)
+        if not self._hud.paused:
+            self._paused_here = True
+            out.append(Command("pause", now))
+        self._show_menu(settings=settings)
+        return out
+
+    def _show_menu(self, *, settings: bool) -> None:
+        self._mode, self._menu = "menu", MENU
+        self._settings = Settings(self.bindings) if settings else None
+        pygame.key.set_repeat(350, 90)
+
+    def _close_menu(self, now: float) -> list[InputEvent]:
+        self._mode, self._settings = "play", None
+        pygame.key.set_repeat()
+        paused, self._paused_here = self._paused_here, False
+        return [Command("pause", now)] if paused else []
+
+    def _menu_event(self, event: pygame.event.Event, now: float) -> list[InputEvent]:
+        """An event while a menu is open; the settings may wait for an input to bind."""
+        changes = self.devices.translate(event, now)
+        out: list[InputEvent] = [e for e in changes if isinstance(e, PadChanged)]
+        if self._settings is not None and self._settings.waiting:
+            for change in changes:
+                self._settings = self._settings.capture(change)
+            return out + self._keep_settings()
+        steps = [*self._menu_mouse(event), *map(self._navigator.step, changes)]
+        for step in filter(None, steps):
+            if step == "back":
+                return out + self._close_menu(now)
+            out += self._menu_step(step, now)
+        return out
+
+    def _menu_mouse(self, event: pygame.event.Event) -> list[Step]:
+        """Moving chooses the row under the mouse, a click takes it, the wheel moves on."""
+        if event.type == pygame.MOUSEWHEEL:
+            return ["up" if event.y > 0 else "down"]
+        if event.type not in (pygame.MOUSEMOTION, pygame.MOUSEBUTTONDOWN):
+            return []
+        view = self._view()
+        assert view.menu is not None
+        x, y = self.screen.to_pixels(event.pos)
+        left, top = menu_corner(view, view.menu)
+        row = drawn_menu(view, view.menu).row_at((x - left, y - top))
+        if row is None or not view.menu.rows[row].name:
+            return []
+        if self._settings is not None:
+            self._settings = self._settings.point(row)
+        self._menu = self._menu.point(row)
+        clicked = event.type == pygame.MOUSEBUTTONDOWN and event.button == 1
+        return ["accept"] if clicked else []
+
+    def _menu_step(self, step: Step, now: float) -> list[InputEvent]:
+        if self._settings is not None:
+            self._settings = self._settings.step(step)
+            return self._keep_settings()
+        if step != "accept":
+            self._menu = self._menu.move(step)
+            return []
+        name = self._menu.row.name
+        if name == "settings":
+            self._show_menu(settings=True)
+            return []
+        out = self._close_menu(now)
+        self._help_on = self._help_on or name == "help"
+        return [*out, Command(name, now)] if name in ("reset", "quit") else out
+
+    # ---- bindings
+
+    def _use_bindings(
+        self,
+        bindings: Bindings,
+        defaults: Bindings,
+        on_bindings: Callable[[Bindings], None] | None,
+    ) -> None:
+        self.bindings, self._defaults, self._on_bindings = bindings, defaults, on_bindings
+        bound = [b.input for inputs in bindings.channels.values() for b in inputs]
+        self._mouse_drives = any(name in MOUSE_COUNTS for name in bound)
+
+    def _keep_settings(self) -> list[InputEvent]:
+        """A change is in force at once, and kept in the player's file."""
+        assert self._settings is not None
+        bindings = self._settings.bindings
+        if bindings is self.bindings:
+            return []
+        self._use_bindings(bindings, self._defaults, self._on_bindings)
+        if self._on_bindings is not None:
+            self._on_bindings(bindings)
+        if self.config.bindings_file is not None:
+            write_user_bindings(self.config.bindings_file, bindings, self._defaults)
+        return []
+
+    def _hold_mouse(self) -> None:
+        """The mouse is the world's while playing, the player's while anything else is open."""
+        wanted = (
+            self.config.mouse_look
+            and self._mouse_drives
+            and self._mode == "play"
+            and self._focused
+            and not (self._hud.paused or self._hud.failure)
+        )
+        if wanted != self.devices.mouse_look:
+            self.devices.mouse_look = wanted
+            pygame.mouse.set_relative_mode(wanted)
+            pygame.mouse.set_visible(not wanted)
+
+    # ---- drawing
+
+    def _learn(self, hud: HudData) -> None:
+        """Take over the state; the HUD's numbers only now and then."""
+        if hud.paused != self._hud.paused:
+            self.mixer.pause(hud.paused)
+        self._hud = hud
+        now = self._clock()
+        if now - self._numbers_at >= HUD_SECONDS:
+            self._numbers, self._numbers_at = hud, now
+
+    def _view(self) -> View:
+        menu = self._settings.menu if self._settings else self._menu
+        return View(
+            look=self.screen.theme,
+            size=self.screen.size,
+            mode=self._mode,
+            hud=self._hud,
+            numbers=self._numbers,
+            hud_on=self._hud_on,
+            help_on=self._help_on,
+            fps=self._fps,
+            bindings=self.bindings,
+            presets=self._presets,
+            line=self._line,
+            caret=int(self._clock() / BLINK_SECONDS) % 2 == 0,
+            menu=menu if self._mode == "menu" else None,
+        )
+
+    def _redraw(self) -> None:
+        self._shown_keys = None
+
+    def _draw(self, plan: list[Item]) -> None:
+        area = self.screen.frame_area()
+        self.screen.put_patches(patches(self._overlays, area[2], area[3]), area)
+        for item in plan:
+            self.screen.put(*item)
+        self.screen.present()
+        self._shown_keys = [(item.name, item.key) for item in plan]
+
+
+def _button(event: DeviceEvent) -> tuple[str, bool]:
+    """Name and state of what may give a command; no name for anything else."""
+    match event:
+        case KeyEvent(name, down, _):
+            return name, down
+        case PadButton(_, name, down, _):
+            return f"pad.{name}", down
+    return "", False
+
+
+def _is_close(event: pygame.event.Event) -> bool:
+    return event.type in (pygame.QUIT, pygame.WINDOWCLOSE)
+
+
+def _is_pad(event: DeviceEvent) -> bool:
+    return isinstance(event, PadButton)
+
+
+def _clipboard() -> str:
+    try:
+        return pygame.scrap.get_text()
+    except pygame.error:
+        return ""  # an empty clipboard is an error to SDL
