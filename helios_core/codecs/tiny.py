@@ -60,7 +60,7 @@ class Block(nn.Module):
         self.conv1 = nn.Conv2d(width, width, 3, padding=1)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
         nn.init.normal_(self.conv2.weight, std=0.1 * (9 * width) ** -0.5)
-        nn.init.zeros_(self.conv2.bias)
+        nn.init.constant_(self.conv2.get_parameter("bias"), 0.0)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.conv2(F.relu(self.conv1(F.relu(x))))
@@ -149,7 +149,7 @@ class TinyCodec(nn.Module):
         self.decoder = Decoder(config)
         self.register_buffer("latent_mean", torch.zeros(config.channels))
         self.register_buffer("latent_std", torch.ones(config.channels))
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
     def encode(self, video: Tensor) -> Tensor:
         """[B, 3, K*n, H, W] in [-1, 1] to normalised latents [B, C, n, h, w]."""

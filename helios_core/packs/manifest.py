@@ -10,7 +10,7 @@ the pack that it differs from as its `base`. Not here: weights (tensors), buildi
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -180,8 +180,3 @@ def read_hashes(folder: Path) -> Hashes:
 
 def write_hashes(hashes: Hashes, folder: Path) -> None:
     (folder / HASHES).write_text(json.dumps(hashes, indent=0, sort_keys=True))
-
-
-def renamed(manifest: Manifest, name: str) -> Manifest:
-    """The same pack under another name."""
-    return replace(manifest, name=name)

@@ -129,7 +129,7 @@ def filled(
         rename=lambda stored: OLD_NAMES.get(stored, stored),
     )
     if spec.kind == "tiny_codec":
-        module = module.to(memory_format=torch.channels_last)
+        module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     return module.eval().requires_grad_(False)
 
 

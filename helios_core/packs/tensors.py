@@ -126,7 +126,7 @@ def fill(
     """
     wanted = dict(module.state_dict(keep_vars=True))
     stored = {rename(name): name for name in store.entries}
-    _check(wanted, {new: store.entries[old] for new, old in stored.items()}, where)
+    check(wanted, {new: store.entries[old] for new, old in stored.items()}, where)
     for name, old in stored.items():
         tensor = store.get(old)
         if not bool(torch.isfinite(tensor).all()):
@@ -137,7 +137,7 @@ def fill(
     assert not left, f"never given a value: {left}"
 
 
-def _check(wanted: dict[str, Tensor], found: dict[str, Entry], where: str) -> None:
+def check(wanted: dict[str, Tensor], found: dict[str, Entry], where: str) -> None:
     """Names, shapes and dtypes of all tensors, before any is read."""
     missing, extra = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
     if missing:

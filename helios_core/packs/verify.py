@@ -1,7 +1,7 @@
 """Is a pack whole: every tensor there, and the same bits as when the pack was made."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from helios_core.packs import manifest as manifests
 from helios_core.packs.manifest import MODULES, Manifest
@@ -18,12 +18,12 @@ def size_of(folder: Path, manifest: Manifest) -> int:
     return sum(path.stat().st_size for path in files if path.is_file())
 
 
-def verify(folder: Path, *, progress: Any = None) -> int:
-    """Compare every tensor with its hash; returns how many. `progress` is told each name."""
+def verify(folder: Path, *, progress: Callable[[int, int], None] | None = None) -> int:
+    """Compare every tensor with its hash; returns how many. `progress` hears (done, total)."""
     manifest, hashes = manifests.read(folder), manifests.read_hashes(folder)
     if manifest.base is not None:
         verify(base_of(folder, manifest), progress=progress)
-    count = 0
+    total, count = sum(len(names) for names in hashes.values()), 0
     for module in MODULES:
         store, wanted = FileStore(module_files(folder, manifest, module)), hashes.get(module, {})
         differing = set(store.entries) ^ set(wanted)
@@ -37,5 +37,5 @@ def verify(folder: Path, *, progress: Any = None) -> int:
                 )
             count += 1
             if progress is not None:
-                progress(f"{module} {name}")
+                progress(count, total)
     return count
