@@ -30,6 +30,8 @@ class PlanRecord:
     """(keep_anchor, keep_last) of a cut before this chunk."""
     actions: tuple[tuple[float, ...], ...] | None = None
     """All N rows of applied actions, where only some of the chunk's frames were presented."""
+    batch: tuple[int, int] | None = None
+    """(worlds in the forward pass, row of this one): sums may differ by the size of a batch."""
 
     def to_text(self) -> str:
         """JSON of what differs from the default; empty for a plain chunk."""
@@ -42,13 +44,15 @@ class PlanRecord:
             body["cut"] = list(self.cut)
         if self.actions is not None:
             body["actions"] = [list(row) for row in self.actions]
+        if self.batch is not None:
+            body["batch"] = list(self.batch)
         return json.dumps(body) if body else ""
 
     @staticmethod
     def from_text(text: str) -> "PlanRecord":
         body = json.loads(text) if text else {}
-        if "cut" in body:
-            body["cut"] = tuple(body["cut"])
+        for name in {"cut", "batch"} & set(body):
+            body[name] = tuple(body[name])
         if "actions" in body:
             body["actions"] = tuple(tuple(row) for row in body["actions"])
         return PlanRecord(**body)

@@ -20,7 +20,7 @@ for operator in ("nms", "qnms"):
         f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
     )
 
-import lerobot.datasets.lerobot_dataset as lerobot_dataset
+import lerobot.datasets.lerobot_dataset as lerobot_dataset  # noqa: E402  after the repair
 
 CAMERA = "observation.images.front"
 

@@ -1,0 +1,107 @@
+"""`helios replay`: a recording made again, exactly or with something else done."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.rollouts.reader import RolloutDataset
+
+EXAMPLE = """helios replay runs/first --verify
+  helios replay runs/first --edit edits.yaml --video both.mp4
+  helios replay runs/first --branch 3 --vary seed --from 40"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("rollout", type=Path, help="folder of a recording")
+    add("--episode", type=int, metavar="N", help="one episode (default: all, or 0 for a change)")
+    add("--pack", default="", help="the pack it was recorded with, if not found by its name")
+    add("--device", default="cpu", help="cpu or cuda")
+    add("--verify", action="store_true", help="fail unless every frame is the same, bit for bit")
+    add("--edit", type=Path, metavar="FILE.yaml", help="make it again with these edits")
+    add("--actions", type=Path, metavar="FILE", help="... with these actions, .npy or .csv")
+    add("--from", type=int, metavar="FRAME", dest="frame", help="frame at which a change begins")
+    add("--branch", type=int, default=0, metavar="N", help="make N alternatives")
+    add("--vary", choices=["seed", "action"], default="seed", help="by what they differ")
+    add("--out", type=Path, metavar="DIR", help="record changes there, not in the same dataset")
+    add("--video", type=Path, metavar="FILE.mp4", help="parent and changes side by side")
+
+
+def run(args: argparse.Namespace) -> int:
+    from engine.rollouts.reader import RolloutDataset
+
+    data = RolloutDataset.open(args.rollout)
+    if not data.episodes:
+        raise ValueError(f"{args.rollout} has no episodes yet")
+    if sum([args.edit is not None, args.actions is not None, args.branch > 0]) > 1:
+        raise ValueError("choose one of --edit, --actions and --branch")
+    first = 0 if args.episode is None else args.episode
+    data.columns(first)  # an episode that is not there is an error before a pack is loaded
+    world = _world(args, data, first)
+    if args.edit or args.actions or args.branch:
+        return _change(args, data, world, first)
+    episodes = range(len(data.episodes)) if args.episode is None else [args.episode]
+    return max(_verify(args, data, world, episode) for episode in episodes)
+
+
+def _world(args: argparse.Namespace, data: "RolloutDataset", episode: int) -> Any:
+    from helios_core.packs import load_world
+
+    source = data.episodes[episode].header.source
+    pack = args.pack or source.get("pack")
+    if not pack:
+        raise ValueError("this episode names no pack, so nothing can replay it")
+    return load_world(pack, device=args.device)
+
+
+def _verify(args: argparse.Namespace, data: "RolloutDataset", world: Any, episode: int) -> int:
+    from engine.rollouts.replay import verify
+
+    result = verify(world, data, episode)
+    if result.identical:
+        print(f"episode {episode}: {result.frames} frames, all identical")
+        return 0
+    print(
+        f"episode {episode}: {result.differing} of {result.frames} frames differ, the first is "
+        f"{result.first_difference}; lowest PSNR against the video {result.psnr:.1f} dB"
+    )
+    for name, (then, now) in result.fingerprint.items():
+        print(f"  {name} was {then}, is {now}: identical bits are not to be expected")
+    return 1 if args.verify and result.comparable else 0
+
+
+def _change(args: argparse.Namespace, data: "RolloutDataset", world: Any, episode: int) -> int:
+    from engine.rollouts.counterfactual import branch, open_writer, side_by_side
+
+    changes = _changes(args, data, episode)
+    made = []
+    with open_writer(args.out or args.rollout, data, world) as writer:
+        for i, change in enumerate(changes):
+            print(f"\rchange {i + 1}/{len(changes)}", end="", file=sys.stderr, flush=True)
+            made.append(branch(world, data, episode, change=change, writer=writer))
+    print(file=sys.stderr)
+    writer.raise_if_failed()
+    numbers = ", ".join(str(m.episode) for m in made)
+    where = args.out or args.rollout
+    print(f"recorded episode {numbers} in {where}, from frame {made[0].first} of {episode}")
+    video = args.video or Path(where) / f"side-by-side-{made[0].episode}.mp4"
+    side_by_side(video, [made[0].parent_frames, *(m.frames for m in made)], fps=data.spec.fps)
+    print(f"side by side: {video}")
+    return 0
+
+
+def _changes(args: argparse.Namespace, data: "RolloutDataset", episode: int) -> list[Any]:
+    from engine.rollouts.counterfactual import Change, variations
+    from engine.rollouts.edits import read_actions, read_edits
+
+    if args.edit:
+        edits = tuple(read_edits(args.edit))
+        frame = min(e.first for e in edits) if args.frame is None else args.frame
+        return [Change(frame=frame, edits=edits, facts={"edits": str(args.edit)})]
+    frame = args.frame or 0
+    if args.actions:
+        actions = read_actions(args.actions, data.spec.actions)
+        return [Change(frame=frame, actions=actions, facts={"actions": str(args.actions)})]
+    return variations(data, episode, frame=frame, count=args.branch, vary=args.vary)
