@@ -11,6 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="scene files")
     parser.add_argument("--json", action="store_true", help="problems as JSON, for editors")
     parser.add_argument("--schema", action="store_true", help="print the JSON Schema of scenes")
+    parser.add_argument("--keys", action="store_true", help="print all keys as Markdown tables")
     parser.add_argument("--pack", default="", help="check against this pack, not the scene's own")
     parser.add_argument("--strict", action="store_true", help="warnings count as errors")
 
@@ -21,6 +22,11 @@ def run(args: argparse.Namespace) -> int:
         from engine.scenes.schema import json_schema
 
         print(json.dumps(json_schema(), indent=1))
+        return 0
+    if args.keys:
+        from engine.scenes.reference import reference
+
+        print(reference(), end="")
         return 0
     if not args.files:
         raise ValueError("name the scene files to check, or ask for the --schema")

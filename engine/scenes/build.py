@@ -40,7 +40,7 @@ class Builder:
     """One walk over one scene's data."""
 
     sources: tuple[Source, ...]
-    """The files, the last one winning."""
+    """The files, the last one winning: the scene's own, or its changes for this platform."""
     content: dict[str, Any]
     """What they say together, variables expanded."""
     broken: frozenset[KeyPath] = frozenset()
@@ -61,6 +61,10 @@ class Builder:
             if stem in source.places:
                 return source
         return self.source(stem[:-1]) if stem else self.sources[-1]
+
+    def is_own(self, path: KeyPath) -> bool:
+        """Whether the scene's own file says it, rather than one that it uses."""
+        return self.source(path).name == self.sources[-1].name
 
     def note(
         self, path: KeyPath, text: str, *, at_key: bool = False, offset: int | None = None

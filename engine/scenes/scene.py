@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from engine.input.bindings import DEFAULT_COMMANDS, Binding, Tuning
 from engine.scenes.controls import Autopilot, Limit, Macro
-from engine.scenes.expressions import Ask
+from engine.scenes.effects import Effects
 from engine.scenes.phases import Phase
 from engine.scenes.problems import nearest, quoted
 from engine.scenes.senses import Speed
@@ -206,14 +206,12 @@ class Scene:
         """Prompts that the number keys and the start screen offer, by name."""
         return {name: prompt for name, prompt in self.prompts.items() if prompt.menu}
 
-    def all_triggers(self) -> Iterator[Trigger]:
-        yield from self.triggers
-        for phase in self.phases.values():
-            yield from phase.triggers
-
-    def watched(self) -> frozenset[str]:
-        """Keys and channels whose state conditions ask for."""
-        nodes = (node for trigger in self.all_triggers() for node in trigger.when.nodes())
-        return frozenset(
-            n.argument for n in nodes if isinstance(n, Ask) and n.function in ("held", "tapped")
-        )
+    def all_events(self) -> Iterator[tuple[tuple[str | int, ...], Effects]]:
+        """Every event with the keys that lead to it in the file."""
+        parts: list[tuple[tuple[str | int, ...], Scene | Phase]] = [((), self)]
+        parts += [(("phases", name), phase) for name, phase in self.phases.items()]
+        for path, part in parts:
+            yield from (((*path, "timeline", i), event) for i, event in enumerate(part.timeline))
+            yield from (((*path, "triggers", i), event) for i, event in enumerate(part.triggers))
+            if isinstance(part, Phase) and part.enter is not None:
+                yield (*path, "enter"), part.enter

@@ -1,7 +1,8 @@
-"""The keys of a scene file as JSON Schema for editors, and as tables for readers.
+"""The keys of a scene file as JSON Schema, so that editors complete and check them.
 
-Both follow the same annotations as the validator (build) and take their words from the text under
-each field of the dataclasses, so that they cannot drift from what is accepted.
+Follows the same annotations as the validator (build) and takes its words from the text under each
+field of the dataclasses, so that it cannot drift from what is accepted. Not here: the same as
+tables for readers (reference).
 
     helios check --schema > demos/scene.schema.json
 """
@@ -10,14 +11,14 @@ import ast
 import inspect
 import textwrap
 import types
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from engine.scenes.build import spelled
 from engine.scenes.scene import Scene
-from engine.scenes.values import Colour, Named, Range, Reference, Span
+from engine.scenes.values import Named, Range, Reference
 
 _PLAIN = {
     str: {"type": ["string", "number"]},
@@ -25,7 +26,6 @@ _PLAIN = {
     float: {"type": "number"},
     bool: {"type": "boolean"},
 }
-_WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 
 
 def json_schema() -> dict[str, Any]:
@@ -56,75 +56,6 @@ def field_docs(kind: type) -> dict[str, str]:
             if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name):
                 docs[line.target.id] = _literal(after)
     return docs
-
-
-def sections() -> list[type]:
-    """Every dataclass of a scene file, each once, in the order in which keys lead to it."""
-    found: list[type] = []
-    waiting: list[Any] = [Scene]
-    while waiting:
-        kind = waiting.pop(0)
-        if not isinstance(kind, type) or get_origin(kind) is not None:
-            waiting += get_args(kind)
-        elif is_dataclass(kind) and not hasattr(kind, "parse") and kind not in found:
-            found.append(kind)
-            waiting += get_type_hints(kind, include_extras=True).values()
-    return found
-
-
-def table(kind: type) -> list[tuple[str, str, str, str]]:
-    """(key, what it takes, default, meaning) of each key of a dataclass."""
-    hints = get_type_hints(kind, include_extras=True)
-    docs = field_docs(kind)
-    return [
-        (spelled(f.name), takes(hints[f.name]), _default(f), docs[f.name]) for f in fields(kind)
-    ]
-
-
-def takes(kind: Any) -> str:
-    """What a key takes, in words."""
-    origin, arguments = get_origin(kind), get_args(kind)
-    if origin is Annotated:
-        return _takes_marked(arguments)
-    if origin in (Union, types.UnionType):
-        return " or ".join(takes(k) for k in arguments if k is not type(None))
-    if origin is Literal:
-        return " / ".join(f"`{choice}`" for choice in arguments)
-    if origin is dict:
-        return f"{takes(arguments[0])} → {takes(arguments[1])}"
-    if origin is tuple:
-        return f"list of {takes(arguments[0])}"
-    if kind in _WORDS:
-        return _WORDS[kind]
-    return kind.MEANS if hasattr(kind, "MEANS") else f"[{kind.__name__}](#{kind.__name__.lower()})"
-
-
-def _takes_marked(arguments: tuple[Any, ...]) -> str:
-    for mark in arguments[1:]:
-        if isinstance(mark, Reference):
-            return f"a {mark.kind}'s name" if mark.kind != "variable" else "a counter or flag"
-        if isinstance(mark, Named):
-            return "a new name"
-        if isinstance(mark, Range):
-            return f"{takes(arguments[0])} from {mark.low:.12g} to {mark.high:.12g}"
-    return takes(arguments[0])
-
-
-def _default(f: Field[Any]) -> str:
-    value = f.default
-    if f.default_factory is not MISSING:
-        return ""
-    if value is MISSING:
-        return "**needed**"
-    if isinstance(value, bool):
-        return f"`{str(value).lower()}`"
-    if isinstance(value, Span):
-        return f"`{value}`"
-    if isinstance(value, Colour):
-        return "`black`"
-    if value in (None, "", ()) or is_dataclass(value):
-        return ""
-    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
 
 
 def _literal(node: ast.stmt) -> str:

@@ -33,9 +33,9 @@ def warnings_of(
 ) -> Iterator[Problem]:
     """Every doubt, as a problem of level `warning`."""
     found: list[tuple[KeyPath, str]] = []
-    events = list(_events(scene))
+    events = list(scene.all_events())
     found += _never_fires(scene, events)
-    found += _unused(scene, builder, events)
+    found += [doubt for doubt in _unused(scene, builder) if builder.is_own(doubt[0])]
     found += _missing_files(builder, folder)
     try:
         pack = facts(scene.pack)
@@ -43,19 +43,8 @@ def warnings_of(
     except ValueError as error:
         found.append((("pack",), str(error)))
     for path, text in found:
-        builder_problem = builder.source(path).problem(path, f"{dotted(path)}: {text}")
-        yield replace(builder_problem, level="warning")
-
-
-def _events(scene: Scene) -> Iterator[tuple[KeyPath, Effects]]:
-    """Every event with its path."""
-    parts: list[tuple[KeyPath, Any]] = [((), scene)]
-    parts += [(("phases", name), phase) for name, phase in scene.phases.items()]
-    for path, part in parts:
-        yield from (((*path, "timeline", i), event) for i, event in enumerate(part.timeline))
-        yield from (((*path, "triggers", i), event) for i, event in enumerate(part.triggers))
-        if path and part.enter is not None:
-            yield (*path, "enter"), part.enter
+        problem = builder.source(path).problem(path, f"{dotted(path)}: {text}")
+        yield replace(problem, level="warning")
 
 
 # ---- what can never happen
@@ -148,9 +137,7 @@ def _apply_bounds(node: Apply) -> tuple[Any, Any]:
 # ---- what is never used
 
 
-def _unused(
-    scene: Scene, builder: Builder, events: list[tuple[KeyPath, Effects]]
-) -> Iterator[tuple[KeyPath, str]]:
+def _unused(scene: Scene, builder: Builder) -> Iterator[tuple[KeyPath, str]]:
     used = {(use.kind, use.name) for use in builder.uses}
     used.add(("prompt", scene.start.prompt or next(iter(scene.prompts))))
     keys = list(scene.presets)[:MENU]
