@@ -25,6 +25,10 @@ SWITCH_SECONDS = 0.0005
 """How long a busy producer may keep the interpreter from the loop (Python's default is 5 ms)."""
 
 
+LATCH_LEAD = 0.0005
+"""The window is polled so long before a latch, so that the latch misses nothing."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class LoopConfig:
     """How a loop runs."""
@@ -99,9 +103,9 @@ class Loop:
         if moved:
             self.meter.shown(now, cost=self._busy, late=session.playhead.late)
             self._busy = 0.0
-        self._next_tick += 1.0 / self._config.tick_hz
-        if self._next_tick <= now:
-            self._next_tick = now + 1.0 / self._config.tick_hz
+        step = 1.0 / self._config.tick_hz
+        if self._next_tick <= started:
+            self._next_tick = max(self._next_tick + step, now)
         return self._next_tick
 
     def _poll(self, now: float) -> list[Command]:
@@ -138,6 +142,9 @@ class Loop:
     def _pace(self, next_tick: float) -> None:
         """Sleep until the next poll or the next frame; a late chunk wakes the loop at once."""
         playhead, clock = self.session.playhead, self.session.clock
+        latch = self.session.producer.next_latch
+        if latch is not None and clock.now() < latch - LATCH_LEAD < next_tick:
+            next_tick = latch - LATCH_LEAD
         if self.session.paused:
             clock.sleep_until(next_tick)
         elif playhead.due is None or playhead.starving:

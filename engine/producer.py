@@ -37,6 +37,8 @@ class Producer:
         self.generation = 0
         self.discarded = 0
         """Chunks that were made for an older generation."""
+        self.next_latch: float | None = None
+        """When the input will be latched, while the thread waits for that moment."""
         self._maker = maker
         self._intake = intake
         self._store = store
@@ -165,7 +167,9 @@ class Producer:
                 due = self._due
                 latch = self._clock.now() if due is None else self.timer.latch_time(due)
                 if latch <= self._clock.now():
+                    self.next_latch = None
                     return True
+                self.next_latch = latch
                 self._wait(
                     lambda due=due: self._paused or self._due != due or self._over(generation),
                     until=latch,
