@@ -6,7 +6,6 @@ Not a pack: `training.export` makes packs.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from training.config import build, plain
+from helios_core.plain import build, to_plain
 
 KINDS = {
     "tiny_codec": ("helios_core.codecs.tiny", "TinyCodecConfig", "TinyCodec"),
@@ -41,7 +40,7 @@ def save(folder: Path, name: str, kind: str, module: nn.Module) -> None:
     tensors = {k: v.detach().cpu().contiguous().clone() for k, v in module.state_dict().items()}
     save_file(tensors, folder / f"{name}.safetensors")
     config: Any = module.config
-    text = json.dumps({"kind": kind, "config": plain(asdict(config))}, indent=1)
+    text = json.dumps({"kind": kind, "config": to_plain(config)}, indent=1)
     (folder / f"{name}.json").write_text(text)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from training.config import build, plain
+from helios_core.plain import build, to_plain
 from training.trainer.loop import LoopConfig
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -66,7 +66,7 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
 
 def freeze(recipe: Recipe, path: Path) -> None:
     """Write everything, resolved, as one JSON file."""
-    path.write_text(json.dumps(plain(recipe), indent=1) + "\n")
+    path.write_text(json.dumps(to_plain(recipe), indent=1) + "\n")
 
 
 def _resolved_yaml(path: Path, overrides: Sequence[str]) -> dict[str, Any]:

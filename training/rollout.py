@@ -1,42 +1,45 @@
-"""Sampling the next chunk while training, in few steps or along the whole path.
+"""Sampling chunks while training, with the samplers that play uses.
 
-For evaluation and for the bank of own predictions. Playing samples through helios_core.world.
+For evaluation, the bank of own predictions and the students' own runs. Playing itself goes through
+helios_core.world.
 
-Legend: B worlds, C channels, T latents per chunk, K history latents, h w rows and columns.
+Legend: B worlds, C channels, T latents per chunk, h w rows and columns.
 """
 
-import itertools
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from training.losses.flow import clean_from_velocity, mix
+from helios_core.sampling.dmd import dmd
+from helios_core.sampling.euler import Velocity, euler
+from helios_core.sampling.schedule import listed_steps
 from training.stages.world import Conditions, TrainWorld
 
 FEW_STEPS = (1.0, 0.75, 0.4)
 """Noise levels of three-step sampling."""
 
 
+def velocity_of(world: TrainWorld, given: Conditions) -> Velocity:
+    """The world as a solver sees it."""
+
+    def velocity(x: Tensor, timestep: float, step: int) -> Tensor:
+        level = torch.full((len(x),), timestep / 1000, device=x.device)
+        return world(x, level, given)
+
+    return velocity
+
+
 @torch.no_grad()
 def sample_chunk(
     world: TrainWorld, given: Conditions, noise: Tensor, sigmas: Sequence[float] = FEW_STEPS
 ) -> Tensor:
-    """Clean latents from noise [B, C, T, h, w]: predict, re-noise with the same noise, repeat."""
-    clean = noise
-    for sigma in sigmas:
-        level = torch.full((len(noise),), sigma, device=noise.device)
-        noisy = mix(clean, noise, level)
-        clean = clean_from_velocity(noisy, world(noisy, level, given), level)
-    return clean
+    """Clean latents from noise [B, C, T, h, w] in few steps, as packs sample them."""
+    return dmd(noise, listed_steps(tuple(sigmas)), velocity_of(world, given))
 
 
 @torch.no_grad()
 def euler_chunk(world: TrainWorld, given: Conditions, noise: Tensor, steps: int) -> Tensor:
-    """Clean latents by `steps` equal Euler steps along the velocity."""
-    x = noise
-    levels = torch.linspace(1, 0, steps + 1, device=noise.device).tolist()
-    for now, then in itertools.pairwise(levels):
-        level = torch.full((len(noise),), now, device=noise.device)
-        x = x + (then - now) * world(x, level, given)
-    return x
+    """Clean latents by `steps` Euler steps along the velocity."""
+    levels = [1 - i / steps for i in range(steps)]
+    return euler(noise, listed_steps(levels), velocity_of(world, given))

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from training.config import build, plain
+from helios_core.plain import build, to_plain
 from training.recipe import Recipe, StepConfig
 from training.stages.context import StepContext
 from training.trainer import checkpoints
@@ -20,6 +20,7 @@ from training.trainer.loop import Trainer
 DATA = {
     "render": ("training.data.render", "RenderConfig", "render"),
     "encode": ("training.data.encode", "EncodeConfig", "encode"),
+    "export": ("training.export", "ExportConfig", "export"),
 }
 """Step to module, config class and function."""
 
@@ -90,4 +91,4 @@ def _resolve(entry: tuple[str, str, str], step: StepConfig, name: str) -> tuple[
 
 
 def _described(step: StepConfig) -> dict[str, Any]:
-    return plain(step)
+    return to_plain(step)

@@ -123,6 +123,7 @@ class BaseStage:
         self.bank.write(index, first[good].transpose(1, 2).flatten(0, 1))
 
     def evaluate(self) -> dict[str, float]:
+        self.judge.picture(self.context.rundir.samples / "latest.png")
         return self.judge.figures()
 
     def extra_state(self) -> dict[str, Tensor]:

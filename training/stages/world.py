@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from helios_core import config as presets
 from helios_core.conditioning import ActionConditioning
 from helios_core.memory import History, make_history
+from helios_core.plain import build
 from helios_core.text.small import SmallTextConfig, SmallTextEncoder, misspell, vocabulary_of
 from helios_core.transformer import ActionCache, HeliosTransformer, HistoryCache, TextCache
 from training import artifacts
-from training.config import build
 from training.data.windows import LatentSet, Window
 from training.trainer.draw import Draw
 

@@ -1,0 +1,148 @@
+"""Shards, windows and corruption: what a model is shown is what the clips say."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tests.training import tiny
+from training.data import shards
+from training.data.bank import OwnBank
+from training.data.corruption import CorruptionConfig, corrupt
+from training.data.encode import EncodeConfig, encode_clips
+from training.data.windows import LatentSet, WindowConfig, gather
+from training.trainer.draw import Draw
+
+WHOLE = WindowConfig(
+    history=7, text_to_video=0, image_to_video=0, partial=0, anchor_dropped=0,
+    text_dropped=0, action_dropped=0,
+)  # fmt: skip
+
+
+@pytest.fixture
+def latents(tmp_path):
+    tiny.data(tmp_path)
+    return LatentSet.load(tmp_path / "latents")
+
+
+def test_a_shard_returns_what_was_written(tmp_path):
+    clips = tiny.pixel_clips()
+    shards.write(tmp_path / "a.safetensors", clips)
+    back = shards.read(tmp_path / "a.safetensors")
+    assert torch.equal(back.frames, clips.frames)
+    assert back.info == clips.info
+
+
+def test_frames_are_read_from_everywhere(tmp_path):
+    for i in range(2):
+        shards.write(tmp_path / f"{i}.safetensors", tiny.pixel_clips(seed=i))
+    reader = shards.FrameReader(tmp_path)
+    got = reader.sample(200, 4, torch.Generator().manual_seed(0))
+    assert got.shape == (200, 4, 32, 32, 3)
+    assert len({tuple(c.flatten()[:3].tolist()) for c in got}) > 40  # clips and starts vary
+
+
+def test_an_empty_folder_is_named(tmp_path):
+    with pytest.raises(ValueError, match="no shards here"):
+        shards.listing(tmp_path)
+
+
+def test_history_ends_right_before_the_target_within_one_clip(latents):
+    window = latents.sample(64, WHOLE, Draw(0, 0))
+    clip_of = torch.arange(4).repeat_interleave(24)
+    assert torch.equal(window.past[:, -1][window.past[:, -1] >= 0] + 1,
+                       window.target[:, 0][window.past[:, -1] >= 0])  # fmt: skip
+    for past, target in zip(window.past, window.target, strict=True):
+        seen = past[past >= 0]
+        assert (clip_of[seen] == clip_of[target]).all()
+        assert (seen < target).all()
+        assert (past[1:][past[1:] >= 0].diff() == 1).all()
+
+
+def test_starts_of_sessions_are_drawn_as_asked(latents):
+    first = latents.sample(64, replace(WHOLE, text_to_video=1.0), Draw(0, 1))
+    assert (first.past == -1).all()
+    image = latents.sample(64, replace(WHOLE, image_to_video=1.0), Draw(0, 2))
+    begun = image.past[:, -1] >= 0
+    assert (image.past[begun, 1:] >= 0).sum(1).eq(1).all()
+    assert torch.equal(image.past[begun, 0], image.past[begun, -1])  # one frame, its own anchor
+
+
+def test_anchors_are_old_and_young(latents):
+    window = latents.sample(400, WHOLE, Draw(0, 3))
+    has = window.past[:, 0] >= 0
+    age = (window.target[:, 0] - window.past[:, 0])[has]
+    assert (age >= 1).all() and (age <= 3).any() and (age >= 15).any()
+    dropped = latents.sample(400, replace(WHOLE, anchor_dropped=1.0), Draw(0, 3))
+    long_run = dropped.past[:, -2] >= 0
+    assert (dropped.past[long_run, 0] == -1).all()
+
+
+def test_texts_follow_their_segments_and_actions_their_latents(latents):
+    window = latents.sample(64, WHOLE, Draw(0, 4))
+    for target, text, actions in zip(
+        window.target[:, 0], window.texts, window.actions, strict=True
+    ):
+        clip, offset = divmod(int(target), 24)
+        words = {"later"} if offset * 2 >= 20 else {f"world {clip}", f"the world number {clip}"}
+        assert text in words
+        assert torch.equal(actions[0], latents.actions[target])
+    none = latents.sample(64, replace(WHOLE, text_dropped=1.0, action_dropped=1.0), Draw(0, 4))
+    assert set(none.texts) == {""} and not none.action_mask.any()
+
+
+def test_absent_frames_are_zero(latents):
+    index = torch.tensor([[-1, 3]])
+    got = gather(latents.latents, index)
+    assert (got[:, :, 0] == 0).all()
+    assert torch.equal(got[0, :, 1], latents.latents[3].float())
+
+
+def test_corruption_has_the_promised_statistics():
+    frames = torch.ones(4000, 4, 2, 2, 2)
+    frames[:, :, 1] = 0  # an absent frame
+    config = CorruptionConfig(clean=0.25, noise=0.3, exposure=0, saturation=0, blur=0)
+    out = corrupt(frames, config, Draw(0, 0))
+    assert (out[:, :, 1] == 0).all()
+    clean = (out == frames).flatten(1).all(1).float().mean()
+    assert abs(float(clean) - 0.25) < 0.03
+    dirty = out[(out != frames).flatten(1).any(1)][:, :, 0]
+    # x = (1 - s) + s e with s ~ U(0, .3): mean 1 - .15, variance E[s^2] + var(1 - s)
+    assert abs(float(dirty.mean()) - 0.85) < 0.01
+    assert abs(float(dirty.var()) - (0.03 + 0.0075)) < 0.004
+
+
+@pytest.mark.parametrize("kind", ["exposure", "saturation", "blur"])
+def test_each_corruption_touches_its_share(kind):
+    frames = torch.randn(2000, 4, 1, 4, 4, generator=torch.Generator().manual_seed(1))
+    none = {"clean": 0.0, "noise": 0.0, "exposure": 0.0, "saturation": 0.0, "blur": 0.0}
+    config = CorruptionConfig(**{**none, kind: 0.4}, blur_range=(0.5, 0.5))
+    out = corrupt(frames, config, Draw(0, 1))
+    touched = (out - frames).abs().flatten(1).amax(1) > 1e-6
+    assert abs(float(touched.float().mean()) - 0.4) < 0.04
+    if kind == "saturation":  # the mean over channels stays
+        assert torch.allclose(out.mean(1), frames.mean(1), atol=1e-5)
+
+
+def test_own_predictions_stand_in_histories_but_not_in_targets(latents):
+    bank = OwnBank(latents.latents)
+    bank.write(torch.arange(96), torch.full((96, 4, 4, 4), 7.0))
+    window = latents.sample(200, WHOLE, Draw(0, 5))
+    past, own = bank.mixed_history(latents.latents, window.past, 0.5, Draw(0, 6))
+    share = own.any(1).float().mean()
+    assert 0.35 < float(share) < 0.65
+    assert (past[own.any(1)][0] == 7.0).any()
+    assert torch.equal(past[~own.any(1)], gather(latents.latents, window.past)[~own.any(1)])
+    again = OwnBank(latents.latents)
+    again.load(bank.state())
+    assert torch.equal(again.values, bank.values) and torch.equal(again.known, bank.known)
+
+
+def test_encoding_in_spans_equals_encoding_at_once(tmp_path):
+    codec, clips = tiny.codec().eval(), tiny.pixel_clips(frames=24)
+    config = EncodeConfig(frames="", codec="", span=5, batch=1)
+    got = encode_clips(codec, clips.frames, config, tiny.context(tmp_path))
+    video = clips.frames.permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+    with torch.no_grad():
+        whole = codec.encode(video).transpose(1, 2)
+    assert torch.allclose(got.float(), whole, atol=2e-3)

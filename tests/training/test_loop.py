@@ -1,0 +1,196 @@
+"""The training loop: resuming, ending, and never losing the previous checkpoint."""
+
+import json
+import os
+import signal
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tests.training import tiny
+from training.stages.base import BaseConfig, BaseStage, OwnHistory
+from training.trainer import checkpoints
+from training.trainer.loop import LoopConfig, Trainer, TrainingDivergedError
+from training.trainer.player import OptimiserConfig, Player, rate
+from training.trainer.rundir import RunDir
+
+BATCH = 4
+
+
+def make(root, samples=40, **loop):
+    config = BaseConfig(
+        latents="latents", held="held", codec="codec", model=tiny.MODEL, text=tiny.TEXT,
+        windows=replace(BaseConfig(latents="", held="", codec="").windows, history=7),
+        batch=BATCH, own=OwnHistory(start=0.3, share=0.5),
+        optimiser=OptimiserConfig(lr=1e-3, warmup=8, ema=0.9),
+    )  # fmt: skip
+    settings = LoopConfig(**{"samples": samples, "seed": 3, "log_every": 2, **loop})
+    context = tiny.context(root)
+    torch.manual_seed(settings.seed)
+    context.rundir.open({})
+    stage = BaseStage(config, context, settings)
+    stage.judge.count, stage.judge.chunks = 2, 2
+    stage.judge.long = replace(stage.judge.long, targets=2)
+    return Trainer(stage, settings, context.rundir, context.device, "base")
+
+
+@pytest.fixture
+def root(tmp_path):
+    tiny.data(tmp_path)
+    return tmp_path
+
+
+def weights(trainer):
+    return {k: v.clone() for k, v in trainer.stage.world.state_dict().items()}
+
+
+def test_resuming_is_bit_exact(root, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    tiny.data(other)
+    whole = make(root)
+    whole.run()
+    part = make(other)
+    part.config = replace(part.config, samples=40)
+    while part.clock.samples < 20:
+        part._step()
+    part.save()
+    resumed = make(other)
+    torch.manual_seed(99)  # nothing may depend on the global generator
+    resumed.run()
+    assert resumed.clock.samples == whole.clock.samples == 40
+    for (name, a), b in zip(weights(whole).items(), weights(resumed).values(), strict=True):
+        assert torch.equal(a, b), name
+    for name, average in whole.players["world"].ema.items():
+        assert torch.equal(average, resumed.players["world"].ema[name]), name
+
+
+def test_a_run_leaves_metrics_best_and_final(root):
+    trainer = make(root)
+    assert trainer.run() == "done"
+    rundir = trainer.rundir
+    rows = rundir.rows()
+    assert [r["samples"] for r in rows if "speed" in r] == [8, 16, 24, 32, 40]
+    assert any("eval" in r for r in rows)
+    assert (rundir.best / "weights.safetensors").exists()
+    assert (rundir.final / "transformer.safetensors").exists()
+    assert rundir.done and json.loads((rundir.path / "done.json").read_text())["reason"] == "done"
+
+
+def test_a_signal_saves_and_stops(root):
+    trainer = make(root, samples=4000)
+    step = trainer._step
+
+    def interrupted():
+        step()
+        if trainer.clock.step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    trainer._step = interrupted
+    assert trainer.run() == "stopped"
+    assert not trainer.rundir.done
+    assert [p.name for p in checkpoints.existing(trainer.rundir.checkpoints)] == ["000000003"]
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_nan_stops_and_names_the_last_good_checkpoint(root):
+    trainer = make(root)
+    trainer._step()
+    trainer.save()
+    with torch.no_grad():
+        trainer.stage.world.dit.proj_out.bias.fill_(float("nan"))
+    with pytest.raises(TrainingDivergedError, match="000000001"):
+        trainer._step()
+
+
+def test_a_diverging_loss_stops(root):
+    trainer = make(root)
+    trainer.recent["world"].extend([0.01] * 60)
+    with pytest.raises(TrainingDivergedError, match="diverged"):
+        trainer._step()
+
+
+def test_a_budget_ends_the_run_and_may_land_the_decay(root):
+    trainer = make(root, samples=10**6, budget_minutes=1 / 60, land=True)
+    assert trainer.run() in ("budget", "done")
+    assert trainer.clock.total < 10**6  # landed: the decay was brought forward
+
+
+def test_a_failed_write_leaves_the_previous_checkpoint(root, monkeypatch):
+    trainer = make(root)
+    trainer._step()
+    trainer.save()
+    before = {p: p.read_bytes() for p in trainer.rundir.checkpoints.rglob("*") if p.is_file()}
+
+    def full(*_args, **_kwargs):
+        raise OSError("No space left on device")
+
+    trainer._step()
+    monkeypatch.setattr(checkpoints, "save_file", full)
+    with pytest.raises(OSError, match="space"):
+        trainer.save()
+    after = {p: p.read_bytes() for p in trainer.rundir.checkpoints.rglob("*") if p.is_file()}
+    assert after == before
+
+
+def test_only_the_newest_checkpoints_stay(tmp_path):
+    for step in range(5):
+        checkpoints.write(tmp_path / f"{step:09d}", checkpoints.Snapshot({"samples": step}))
+    (tmp_path / "000000009.tmp").mkdir()
+    checkpoints.prune(tmp_path, 2)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["000000003", "000000004"]
+
+
+def test_another_machine_resumes_from_weights_with_fresh_moments(root, monkeypatch):
+    trainer = make(root)
+    trainer._step()
+    trainer._step()
+    trainer.save()
+    monkeypatch.setattr("training.trainer.loop.machine", lambda: {
+        "device": "elsewhere", "torch": "0", "threads": 1})  # fmt: skip
+    again = make(root)
+    again._resume()
+    assert again.clock.samples == 2 * BATCH
+    player = again.players["world"]
+    assert not player.moments() and player.rewarm_from == 2 * BATCH
+    assert all(torch.equal(a, b) for a, b in zip(
+        weights(trainer).values(), weights(again).values(), strict=True))  # fmt: skip
+
+
+def test_the_learning_rate_follows_samples():
+    config = OptimiserConfig(lr=1.0, warmup=10, decay=0.2, floor=0.1)
+    assert rate(config, 0, 100) == pytest.approx(0.1)
+    assert rate(config, 50, 100) == 1.0
+    assert rate(config, 90, 100) == pytest.approx(0.55)
+    assert rate(config, 100, 100) == pytest.approx(0.1)
+
+
+def test_the_average_equals_a_plain_loop():
+    param = torch.nn.Parameter(torch.zeros(3))
+    player = Player([("p", param)], OptimiserConfig(lr=0.1, ema=0.9, warmup=0, decay=0))
+    expected = torch.zeros(3)
+    for step in range(1, 30):
+        param.grad = torch.full((3,), float(step % 3))
+        player.step(step, 100)
+        decay = min(0.9, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * param.detach()
+    assert torch.allclose(player.ema["p"], expected, atol=1e-6)
+    held = param.detach().clone()
+    player.swap()
+    assert torch.allclose(param.detach(), expected, atol=1e-6)
+    player.swap()
+    assert torch.equal(param.detach(), held)
+
+
+def test_an_unfinished_run_needs_resume(root):
+    from training import recipe, steps
+
+    settings = {"latents": "latents", "held": "held", "codec": "codec", "model": tiny.MODEL}
+    step = recipe.StepConfig(stage="base", settings=settings)
+    plan = recipe.Recipe(name="x", root=str(root), steps={"run": step}, device="cpu")
+    trainer = make(root)
+    trainer._step()
+    trainer.save()
+    with pytest.raises(ValueError, match="--resume"):
+        steps.run(plan)
+    assert isinstance(trainer.rundir, RunDir)

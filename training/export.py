@@ -1,0 +1,125 @@
+"""Step `export`: published modules as a pack that plays, with its card.
+
+Weights become 16 bit; the card says how they were trained and what was measured. Not for bare
+machines: the manifest needs PyYAML.
+
+    helios train wilds-nano --only export
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from helios_core.packs.manifest import FORMAT, Manifest, ModuleSpec
+from helios_core.packs.write import write_delta, write_pack
+from helios_core.plain import to_plain
+from helios_core.sampling.plan import few_steps
+from training import artifacts
+from training.data import shards
+from training.stages.context import StepContext
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """What becomes a pack."""
+
+    name: str
+    world: str
+    """Step that published transformer and text encoder."""
+    codec: str
+    """Step that published the codec."""
+    latents: str
+    """Step whose shards tell fps and actions."""
+    height: int
+    width: int
+    folder: str = ""
+    """Where packs go; empty = the step's own folder."""
+    chunk_latents: int = 1
+    sigmas: tuple[float, ...] = (1.0, 0.75, 0.4)
+    """Noise levels of a chunk's steps."""
+    crossfade_chunks: int = 10
+    about: str = ""
+    licence: str = "Apache-2.0"
+    presets: tuple[str, ...] = ()
+    bindings: dict[str, Any] = field(default_factory=dict)
+    card: dict[str, Any] = field(default_factory=dict)
+    """Anything else worth saying, such as the licences of what it learned from."""
+    delta_of: str = ""
+    """Folder of a pack to store only the difference to."""
+
+
+def export(config: ExportConfig, context: StepContext) -> dict[str, Any]:
+    """Write the pack; returns its place, hash and size."""
+    modules = {
+        "transformer": artifacts.load(context.final(config.world), "transformer"),
+        "codec": artifacts.load(context.final(config.codec), "codec"),
+        "text_encoder": artifacts.load(context.final(config.world), "text"),
+    }
+    parent = Path(config.folder).expanduser() if config.folder else context.rundir.path
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = parent / config.name
+    weights = {name: module.state_dict() for name, module in modules.items()}
+    manifest = make_manifest(config, context, modules)
+    if config.delta_of:
+        report = write_delta(folder, manifest, weights, Path(config.delta_of))
+        pack_hash = report.hash
+    else:
+        pack_hash = write_pack(folder, manifest, weights, dtype=torch.float16)
+    size = sum(p.stat().st_size for p in folder.iterdir())
+    print(f"{folder}: {size / 2**20:.1f} MiB, hash {pack_hash}", flush=True)
+    return {"folder": str(folder), "hash": pack_hash, "bytes": size}
+
+
+def make_manifest(config: ExportConfig, context: StepContext, modules: dict[str, Any]) -> Manifest:
+    """All of pack.yaml but the files."""
+    info = shards.read_info(shards.listing(context.folder(config.latents))[0])
+    kinds = {"transformer": "helios", "codec": "tiny_codec", "text_encoder": "small_text"}
+    specs = {
+        name: ModuleSpec(kind=kinds[name], config=to_plain(modules[name].config))  # type: ignore[arg-type]
+        for name in kinds
+    }
+    return Manifest(
+        format=FORMAT,
+        name=config.name,
+        about=config.about,
+        licence=config.licence,
+        fps=info.fps,
+        height=config.height,
+        width=config.width,
+        chunk_latents=config.chunk_latents,
+        layout=modules["codec"].layout,
+        crossfade_chunks=config.crossfade_chunks,
+        actions=tuple(info.spec.to_dict()),
+        presets=config.presets,
+        bindings=config.bindings,
+        sampler=few_steps(*config.sigmas).to_dict(),
+        card={**_history(config, context, modules), **config.card},
+        **specs,  # type: ignore[arg-type]
+    )
+
+
+def _history(config: ExportConfig, context: StepContext, modules: dict[str, Any]) -> dict[str, Any]:
+    """How the weights came about, from the runs' own records."""
+    trained = {step: _run_record(context, step) for step in (config.codec, config.world)}
+    counts = {n: sum(p.numel() for p in m.parameters()) for n, m in modules.items()}
+    return {"parameters": counts, "training": trained}
+
+
+def _run_record(context: StepContext, step: str) -> dict[str, Any]:
+    """Samples, hours, machine and held-out figures of one run."""
+    folder = context.folder(step)
+    if not (folder / "done.json").exists():
+        raise ValueError(f"{step} is not done, so there is nothing to export; run it first")
+    summary = json.loads((folder / "done.json").read_text())
+    start = json.loads((folder / "config.json").read_text())["starts"][-1]
+    figures = [row["eval"] for row in summary["last"]]
+    return {
+        "samples": summary["samples"],
+        "hours": round(summary["seconds"] / 3600, 2),
+        "device": start["device"],
+        "git": start["git"],
+        "held_out": figures[-1] if figures else {},
+    }
