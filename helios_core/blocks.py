@@ -37,6 +37,8 @@ class BlockInputs(NamedTuple):
 def matmul_dtype(x: Tensor) -> torch.dtype:
     """The dtype in which the next matrix product runs: autocast's, or the tensor's own."""
     kind = x.device.type
+    if kind == "meta":  # shapes only; autocast does not know the device
+        return x.dtype
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
 
 

@@ -161,6 +161,11 @@ class TransformerConfig:
                 raise ValueError(f"{name} = {getattr(self, name)!r}: give one of {allowed}")
         if self.prediction == "x0" and self.in_channels != self.out_channels:
             raise ValueError("prediction = x0 needs out_channels equal to in_channels")
+        if self.actions and self.actions.cross_attention and not self.guidance_cross_attn:
+            raise ValueError(
+                "actions reach noisy tokens only: give guidance_cross_attn = True, "
+                "or switch the actions' cross_attention off"
+            )
         if not self.restrict_history:
             return
         needed = ("zero_history_timestep", "guidance_cross_attn", "multi_term_memory")
