@@ -52,11 +52,19 @@ class LatchTimer:
         self.margin = config.margin
         self._makes: deque[float] = deque(maxlen=config.window)
         self._wholes: deque[float] = deque(maxlen=config.window)
+        self.make_p95 = 0.0
+        """G2, in seconds; 0 before the first chunk."""
+        self.make_median = 0.0
+        self._whole_median = self._whole_p75 = 0.0
 
     def record(self, *, prepare: float, make: float) -> None:
         """A chunk took so long before its latch and so long after it."""
         self._makes.append(make)
         self._wholes.append(prepare + make)
+        self.make_p95 = quantile(self._makes, 0.95)
+        self.make_median = quantile(self._makes, 0.5)
+        self._whole_median = quantile(self._wholes, 0.5)
+        self._whole_p75 = quantile(self._wholes, 0.75)
 
     def arrived(self, slack: float) -> None:
         """A chunk was done so long before its deadline (negative: after it)."""
@@ -65,25 +73,16 @@ class LatchTimer:
         self.margin = min(high, max(low, grown))
 
     @property
-    def make_p95(self) -> float:
-        """G2, in seconds; 0 before the first chunk."""
-        return quantile(self._makes, 0.95)
-
-    @property
-    def make_median(self) -> float:
-        return quantile(self._makes, 0.5)
-
-    @property
     def real_time_factor(self) -> float:
         """Median time per chunk, preparation included, over playing time."""
-        return quantile(self._wholes, 0.5) / self.chunk_seconds
+        return self._whole_median / self.chunk_seconds
 
     @property
     def period(self) -> float:
         """Seconds over which a chunk is to be played."""
         if self.config.policy != "stretch":
             return self.chunk_seconds
-        return max(self.chunk_seconds, quantile(self._wholes, 0.75))
+        return max(self.chunk_seconds, self._whole_p75)
 
     def latch_time(self, deadline: float) -> float:
         """The latest good moment; the caller latches no sooner than the previous chunk is done."""

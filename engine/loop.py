@@ -25,6 +25,8 @@ SWITCH_SECONDS = 0.0005
 """How long a busy producer may keep the interpreter from the loop (Python's default is 5 ms)."""
 
 
+HUD_SECONDS = 0.03
+"""Between frames the HUD's data are made anew after so long."""
 LATCH_LEAD = 0.0005
 """The window is polled so long before a latch, so that the latch misses nothing."""
 
@@ -69,6 +71,7 @@ class Loop:
         self._next_tick = session.clock.now()
         self._jump: str | None = None
         self._busy = 0.0
+        self._hud, self._hud_at = HudData(), -1.0
 
     def run(self) -> Outcome:
         """Play until the player, the scene or the frame limit ends it."""
@@ -95,9 +98,12 @@ class Loop:
         moved = self._step(started)
         if moved:
             assert session.picture is not None
-            session.presenter.show(session.picture[0], self.hud(started), session.picture[1])
+            self._hud, self._hud_at = self.hud(started), started
+            session.presenter.show(session.picture[0], self._hud, session.picture[1])
         else:
-            session.presenter.refresh(self.hud(started))
+            if started - self._hud_at >= HUD_SECONDS:
+                self._hud, self._hud_at = self.hud(started), started
+            session.presenter.refresh(self._hud)
         now = clock.now()
         self._busy += now - started - (session.presenter.driver_seconds - driver)
         if moved:
