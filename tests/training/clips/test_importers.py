@@ -1,0 +1,136 @@
+"""Importers: each layout becomes the same actions, and what a file lacks is named."""
+
+import json
+import pickle
+
+import av
+import numpy as np
+import pytest
+
+from engine.rollouts.reader import RolloutDataset
+from helios_core.actions import WALK_SPEC
+from training.clips.importers import gf_minecraft, keyboard_mouse, owl_control
+from training.clips.importers.source import ImportConfig, write_clips
+
+FRAMES, FPS = 24, 12
+
+
+def make_video(path, frames: int = FRAMES) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for i in range(frames):
+            picture = np.full((48, 64, 3), i * 8, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def column(actions: np.ndarray, name: str) -> np.ndarray:
+    return actions[:, WALK_SPEC.index(name)]
+
+
+@pytest.fixture
+def keyboard_folder(tmp_path):
+    make_video(tmp_path / "a.mp4")
+    keyboard = np.zeros((FRAMES, 4), np.float32)
+    keyboard[:12, 0] = 1
+    keyboard[12:, 2] = 1
+    mouse = np.zeros((FRAMES, 2), np.float32)
+    mouse[5] = (0.1, -0.2)
+    np.save(tmp_path / "a.npy", {"keyboard": keyboard, "mouse": mouse}, allow_pickle=True)
+    return tmp_path
+
+
+def test_keyboard_and_mouse_become_channels(keyboard_folder) -> None:
+    (clip,) = keyboard_mouse.find(keyboard_folder)
+    assert column(clip.actions, "move_forward").tolist() == [1.0] * 12 + [0.0] * 12
+    assert column(clip.actions, "strafe").tolist() == [0.0] * 12 + [-1.0] * 12
+    assert column(clip.actions, "look_yaw")[5] == pytest.approx(-0.2 * 15 * FPS)
+    assert column(clip.actions, "look_pitch")[5] == pytest.approx(0.1 * 15 * FPS)
+
+
+def test_imported_clips_are_a_data_set(keyboard_folder, tmp_path) -> None:
+    config = ImportConfig(out=str(tmp_path / "out"), height=32, width=48, prompt="a game")
+    assert write_clips(keyboard_mouse.find(keyboard_folder), config, layout="x") == FRAMES
+    window = RolloutDataset.open(tmp_path / "out").read(0)
+    assert window.frames.shape == (FRAMES, 32, 48, 3)
+    assert window.frames[20].mean() == pytest.approx(160, abs=6)
+    assert set(window.prompts) == {"a game"}
+
+
+class Harm:
+    def __reduce__(self):
+        return (print, ("harm",))
+
+
+def test_a_strangers_pickle_runs_no_code(keyboard_folder, capsys) -> None:
+    with (keyboard_folder / "a.npy").open("wb") as stream:
+        np.lib.format.write_array_header_1_0(
+            stream, {"descr": "|O", "fortran_order": False, "shape": ()}
+        )
+        pickle.dump(Harm(), stream)
+    with pytest.raises(ValueError, match=r"wants to run builtins\.print"):
+        keyboard_mouse.find(keyboard_folder)
+    assert "harm" not in capsys.readouterr().out
+
+
+def test_owl_control_events_become_channels(tmp_path) -> None:
+    make_video(tmp_path / "session" / "video.mp4")
+    rows = [
+        "timestamp,event_type,event_args",
+        '100.0,START,"[]"',
+        '100.25,KEYBOARD,"[87, True]"',
+        '100.5,MOUSE_MOVE,"[10, -5]"',
+        '101.0,KEYBOARD,"[87, False]"',
+        '101.9,END,"[]"',
+        '102.5,KEYBOARD,"[83, True]"',
+    ]
+    (tmp_path / "session" / "inputs.csv").write_text("\n".join(rows))
+    (clip,) = owl_control.find(tmp_path)
+    forward = column(clip.actions, "move_forward")
+    assert forward[:3].tolist() == [0.0] * 3
+    assert forward[3:12].tolist() == [1.0] * 9
+    assert not forward[12:].any()
+    assert column(clip.actions, "look_yaw")[6] == pytest.approx(10 * 0.1 * FPS)
+    assert column(clip.actions, "look_pitch")[6] == pytest.approx(5 * 0.1 * FPS)
+
+
+def gf_row(**changes) -> dict:
+    return {"ws": 0, "ad": 0, "scs": 0, "pitch_delta": 0.0, "yaw_delta": 0.0} | changes
+
+
+def write_gf(folder, rows: list[dict]) -> None:
+    make_video(folder / "video" / "seed_1.mp4")
+    (folder / "metadata").mkdir()
+    body = {"actions": {str(i): row for i, row in enumerate(rows)}}
+    (folder / "metadata" / "seed_1.json").write_text(json.dumps(body))
+
+
+def test_gf_minecraft_becomes_channels_with_captions(tmp_path) -> None:
+    write_gf(tmp_path, [gf_row(ws=1, scs=3, yaw_delta=2.0)] * 12 + [gf_row(ws=2, ad=2)] * 12)
+    (tmp_path / "annotation.csv").write_text(
+        "Original video name,Prompt\nseed_1.mp4,a plain under a blue sky\n"
+    )
+    (clip,) = gf_minecraft.find(tmp_path)
+    assert clip.caption == "a plain under a blue sky"
+    assert column(clip.actions, "run").tolist() == [1.0] * 12 + [0.0] * 12
+    assert column(clip.actions, "move_forward").tolist() == [1.0] * 12 + [-1.0] * 12
+    assert column(clip.actions, "strafe")[-1] == 1.0
+    assert column(clip.actions, "look_yaw")[0] == pytest.approx(2.0 * FPS)
+
+
+def test_what_is_missing_is_named(tmp_path) -> None:
+    with pytest.raises(ValueError, match=r"holds no \.mp4"):
+        keyboard_mouse.find(tmp_path)
+    with pytest.raises(ValueError, match=r"holds no inputs\.csv"):
+        owl_control.find(tmp_path)
+    make_video(tmp_path / "b.mp4")
+    with pytest.raises(ValueError, match=r"b\.npy is missing"):
+        keyboard_mouse.find(tmp_path)
+    write_gf(tmp_path, [{"ws": 1}])
+    with pytest.raises(ValueError, match=r"frame 0 lacks 'ad'"):
+        gf_minecraft.find(tmp_path)
+    (tmp_path / "video" / "seed_1.mp4").unlink()
+    with pytest.raises(ValueError, match=r"seed_1\.mp4 is missing"):
+        gf_minecraft.find(tmp_path)

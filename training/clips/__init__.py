@@ -1,0 +1,1 @@
+"""Action-labelled clips: recorded from games, imported from other projects, checked and shown."""

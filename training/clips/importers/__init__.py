@@ -1,0 +1,1 @@
+"""Clips as other projects store them, one module per layout."""
