@@ -205,12 +205,13 @@ class WorldModel:
         """One forward pass of worlds that all do, or all do not, have a history."""
         parts = self.parts
         texts = [self._prompts.blend(track.blend) for track in tracks]
+        negative = self._negative(len(before)) if parts.plan.guided else None
         with parts.turn("transformer"):
             conditions = Conditions(
                 text=texts[0] if len(texts) == 1 else join_text(texts),
                 history=prepared.history if prepared else self._history(before),
                 actions=self._actions(actions),
-                negative=self._negative(len(before)) if parts.plan.guided else None,
+                negative=negative,
             )
             latents = sample_chunk(
                 parts.transformer,

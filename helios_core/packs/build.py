@@ -20,6 +20,10 @@ from helios_core.packs.find import find
 from helios_core.packs.manifest import MODULES, Hashes, Manifest
 from helios_core.packs.modules import dtype_of, load_module
 from helios_core.packs.verify import SMALL, size_of, verify
+from helios_core.residency.device import CudaDevice, Device
+from helios_core.residency.executor import Residency
+from helios_core.residency.plan import plan_residency
+from helios_core.residency.sizes import sizes_of, transformer_work
 from helios_core.sampling.plan import SamplerPlan
 from helios_core.world import Parts, WorldModel
 from helios_core.world_api import WorldInfo
@@ -47,10 +51,42 @@ def load(
     manifest, hashes = manifests.read(folder), manifests.read_hashes(folder)
     if size_of(folder, manifest) <= SMALL:
         verify(folder)
+    fits = place.type != "cuda" or size_of(folder, manifest) < ROOMY * free_memory(place)
+    home = place if fits else torch.device("cpu")
     modules = {
-        name: load_module(folder, manifest, name, device=place, dtype=kind) for name in MODULES
+        name: load_module(folder, manifest, name, device=home, dtype=kind) for name in MODULES
     }
-    return assemble(manifest, hashes, modules, device=place, dtype=kind)
+    turn = None if fits else share(manifest, modules, CudaDevice(place), free_memory(place)).turn
+    return assemble(manifest, hashes, modules, device=place, dtype=kind, turn=turn)
+
+
+ROOMY = 0.6
+"""A pack whose files fill less than this share of a GPU's free memory stays there as a whole."""
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free on a GPU."""
+    return torch.cuda.mem_get_info(device)[0]
+
+
+def share(manifest: Manifest, modules: Mapping[str, Any], device: Device, free: int) -> Residency:
+    """Let a pack's modules, loaded on the host, take turns on a device that is short of memory."""
+    model, codec = modules["transformer"], modules["codec"]
+    networks = {
+        "text_encoder": getattr(modules["text_encoder"], "model", modules["text_encoder"]),
+        "transformer": model,
+        "codec": getattr(codec, "vae", codec),
+    }
+    rows, columns = manifest.height // codec.spatial, manifest.width // codec.spatial
+    sizes = sizes_of(
+        **networks,
+        blocks=model.blocks,
+        transformer_work=transformer_work(model.config, manifest.chunk_latents, rows, columns),
+        pixels=manifest.height * manifest.width * frames_of(codec, manifest.chunk_latents),
+        wan=manifest.codec.kind == "wan_codec",
+    )
+    plan = plan_residency(sizes, free=free)
+    return Residency(plan, networks, model.blocks, device)
 
 
 def device_of(device: str) -> torch.device:

@@ -1,0 +1,1 @@
+"""Small devices: text encoder, transformer and codec take turns, blocks stream in groups."""
