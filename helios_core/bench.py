@@ -145,7 +145,7 @@ def _timing(threads: int, repeats: int) -> dict[str, Any]:
     import torch
 
     from helios_core.config import small
-    from helios_core.memory import blank_frames, make_history
+    from helios_core.memory import make_history
     from helios_core.sampling.chunk import Conditions, sample_chunk
     from helios_core.sampling.noise import SeededNoise
     from helios_core.sampling.plan import few_steps
@@ -157,7 +157,7 @@ def _timing(threads: int, repeats: int) -> dict[str, Any]:
     model = HeliosTransformer(config).eval().requires_grad_(False)
     torch.nn.init.normal_(model.proj_out.weight, std=0.02)
     shape = (1, 24, 1, 8, 12)
-    frames = blank_frames(config.history_sizes, (1, 24, 8, 12)).normal_()
+    frames = torch.randn(1, 24, config.kept_frames, 8, 12)
     history = make_history(frames, frames[:, :, :1], config.history_sizes)
     plan, times = few_steps(1, 0.75, 0.4), []
     with torch.inference_mode():

@@ -99,7 +99,9 @@ class TransformerConfig:
         unknown = sorted(set(values) - known)
         if unknown:
             raise ValueError(f"transformer config: unknown keys {', '.join(unknown)}")
-        plain = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        plain: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
         if plain.get("actions") is not None and not isinstance(
             plain["actions"], ActionConditioning
         ):

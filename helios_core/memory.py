@@ -2,19 +2,15 @@
 
 The newest latent frames stay sharp, older ones are compressed, and one anchor frame is kept for
 the whole shot. Frame indices are relative to the chunk being made, so no number grows with play
-time. Pure functions over values; who keeps the frames is `helios_core.world`. Not here: the
-patchers that turn history into tokens (helios_core.transformer).
+time. Not here: who keeps the frames, renews the anchor and cuts (helios_core.state and world), and
+the patchers that turn history into tokens (helios_core.transformer).
 
-    sizes = (16, 2, 1)
-    frames = blank_frames(sizes, (1, 24, 8, 12))            # text to video: a history of zeros
-    history = make_history(frames, anchor=None, sizes=sizes)
-    frames = append_frames(frames, new_latents)              # same length as before
+    history = make_history(kept, anchor, (16, 2, 1))   # the newest 19 frames, oldest first
 
 Dimensions: B batch, C channels, h w latent rows and columns, K = sum(sizes) kept latent frames,
 T latent frames of a chunk.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -74,53 +70,6 @@ def frame_indices(sizes: HistorySizes, frames: int, *, anchor: bool = True) -> F
     )
 
 
-def blank_frames(
-    sizes: HistorySizes,
-    shape: tuple[int, int, int, int],
-    *,
-    dtype: torch.dtype = torch.float32,
-    device: torch.device | str = "cpu",
-) -> Tensor:
-    """History of nothing, [B,C,K,h,w] zeros, for a latent shape (B, C, h, w)."""
-    batch, channels, rows, columns = shape
-    return torch.zeros(batch, channels, sum(sizes), rows, columns, dtype=dtype, device=device)
-
-
-def append_frames(kept: Tensor, new: Tensor) -> Tensor:
-    """The newest K frames of kept [B,C,K,h,w] followed by new [B,C,T,h,w]."""
-    size = kept.shape[2]
-    if new.shape[2] >= size:
-        return new[:, :, new.shape[2] - size :]
-    return torch.cat([kept[:, :, new.shape[2] :], new], dim=2)
-
-
-def join_groups(groups: Sequence[Tensor], sizes: HistorySizes, like: Tensor) -> Tensor:
-    """The newest K frames of chunks [B,C,T_i,h,w], zeros in front when there are fewer.
-
-    `like` [B,C,*,h,w] gives shape, dtype and device of the zeros.
-    """
-    frames, needed = [], sum(sizes)
-    for group in reversed(groups):
-        if needed == 0:
-            break
-        frames.insert(0, group[:, :, -needed:])
-        needed -= frames[0].shape[2]
-    if needed:
-        batch, channels, _, rows, columns = like.shape
-        frames.insert(0, like.new_zeros(batch, channels, needed, rows, columns))
-    return torch.cat(frames, dim=2)
-
-
-def groups_needed(lengths: Sequence[int], sizes: HistorySizes) -> int:
-    """How many of the newest groups hold K frames: what a state keeps, no more."""
-    total = 0
-    for count, length in enumerate(reversed(lengths), start=1):
-        total += length
-        if total >= sum(sizes):
-            return count
-    return len(lengths)
-
-
 def make_history(
     kept: Tensor, anchor: Tensor | None, sizes: HistorySizes, *, use_anchor: bool = True
 ) -> History:
@@ -128,27 +77,10 @@ def make_history(
     if kept.shape[2] != sum(sizes):
         raise ValueError(
             f"the history holds {kept.shape[2]} latent frames; this model wants {sum(sizes)}: "
-            "build it with blank_frames, append_frames or join_groups"
+            "put zeros in front of a shorter one"
         )
     long, mid, recent = kept.split(sizes, dim=2)
     if use_anchor:
         front = torch.zeros_like(kept[:, :, :1]) if anchor is None else anchor
         recent = torch.cat([front, recent], dim=2)
     return History(long=long, mid=mid, short=recent)
-
-
-def reanchor(kept: Tensor) -> Tensor:
-    """A new anchor [B,C,1,h,w]: the newest clean frame."""
-    return kept[:, :, -1:]
-
-
-def cut(
-    kept: Tensor, anchor: Tensor | None, *, keep_anchor: bool, keep_last: int
-) -> tuple[Tensor, Tensor | None]:
-    """A new shot: only the anchor and the newest `keep_last` frames survive, as asked."""
-    size = kept.shape[2]
-    if not 0 <= keep_last <= size:
-        raise ValueError(f"keep_last = {keep_last}: give 0 to {size} latent frames")
-    fresh = torch.zeros_like(kept)
-    fresh[:, :, size - keep_last :] = kept[:, :, size - keep_last :]
-    return fresh, anchor if keep_anchor else None

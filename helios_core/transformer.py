@@ -27,8 +27,9 @@ Dimensions: B batch, C latent channels, T latent frames, h w latent rows and col
 P = head width / 2, R modulation rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -141,12 +142,17 @@ class HeliosTransformer(nn.Module):
                     wide = wide.repeat_interleave(factor, dim=axis)
                 patcher.weight.copy_(wide / factor**3)
 
+    @property
+    def layers(self) -> Iterable[Block]:
+        """The blocks, first to last."""
+        return cast("Iterable[Block]", self.blocks)
+
     # What is computed once ------------------------------------------------------------------
 
     def text_cache(self, text: Tensor, mask: Tensor | None = None) -> TextCache:
         """Keys and values of text [B,L,text_dim] for every layer; mask [B,L] True = counts."""
         tokens = self.condition_embedder.text(text)
-        layers = tuple(block.attn2.key_value(tokens) for block in self.blocks)
+        layers = tuple(block.attn2.key_value(tokens) for block in self.layers)
         return TextCache(layers, None if mask is None else mask[:, None, None, :])
 
     def history_cache(self, history: History) -> HistoryCache:
@@ -161,7 +167,7 @@ class HeliosTransformer(nn.Module):
         modulation = self.condition_embedder.time(zero, matmul_dtype(x))[1][:, None]
         x = x.to(self.residual_dtype)
         layers = []
-        for i, block in enumerate(self.blocks):
+        for i, block in enumerate(self.layers):
             x, past = block.history_step(x, modulation, table, i == self.config.layers - 1)
             layers.append(past)
         return HistoryCache(tuple(layers), history.indices)
@@ -187,7 +193,7 @@ class HeliosTransformer(nn.Module):
         if tokens is None:
             return ActionCache(None, modulation)
         table = self._action_table(self._noisy_indices(indices, frames), tokens.device)
-        layers = tuple(block.attn2.action_key_value(tokens, table) for block in self.blocks)
+        layers = tuple(block.attn2.action_key_value(tokens, table) for block in self.layers)
         return ActionCache(layers, modulation)
 
     # The model ------------------------------------------------------------------------------
@@ -225,7 +231,7 @@ class HeliosTransformer(nn.Module):
     def _run_blocks(self, x, modulation, layout, table, text, history, actions, span) -> Tensor:
         meet = self._action_meeting(actions, table, layout.head, x.shape[1], span, history)
         x = x.to(self.residual_dtype)
-        for i, block in enumerate(self.blocks):
+        for i, block in enumerate(self.layers):
             inputs = BlockInputs(
                 modulation=modulation,
                 rows=layout,
@@ -233,7 +239,7 @@ class HeliosTransformer(nn.Module):
                 text=text.layers[i],
                 text_mask=text.mask,
                 past=history.layers[i] if isinstance(history, HistoryCache) else None,
-                actions=meet and ActionKeyValue(*actions.layers[i], *meet),
+                actions=meet and _met(actions, i, *meet),
             )
             keep = i < self.config.layers - 1
             if self.checkpoint_blocks and torch.is_grad_enabled():
@@ -397,6 +403,11 @@ class HeliosTransformer(nn.Module):
             return out
         sigma = (timestep.float() / 1000).clamp(min=MIN_SIGMA).view(-1, 1, 1, 1, 1)
         return (noisy.float() - out.float()) / sigma
+
+
+def _met(actions: ActionCache, layer: int, table: Tensor, mask: Tensor | None) -> ActionKeyValue:
+    assert actions.layers is not None
+    return ActionKeyValue(*actions.layers[layer], query_table=table, mask=mask)
 
 
 def _times(patch: tuple[int, int, int], factor: int) -> tuple[int, int, int]:

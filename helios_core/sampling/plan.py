@@ -86,7 +86,10 @@ class SamplerPlan:
         unknown = sorted(set(values) - {f.name for f in fields(SamplerPlan)})
         if unknown:
             raise ValueError(f"sampler: unknown keys {', '.join(unknown)}")
-        return SamplerPlan(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        plain: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        return SamplerPlan(**plain)
 
     def _check_sigmas(self, sigmas: tuple[float, ...]) -> None:
         if self.stages != 1:

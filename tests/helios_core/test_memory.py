@@ -1,4 +1,4 @@
-"""The history: constant size, anchor, cuts, and what the model makes of it.
+"""The model's view of its history: parts, anchor and positions.
 
 Run: `pytest tests/helios_core/test_memory.py`.
 """
@@ -6,14 +6,7 @@ Run: `pytest tests/helios_core/test_memory.py`.
 import pytest
 import torch
 
-from helios_core.memory import (
-    append_frames,
-    blank_frames,
-    cut,
-    frame_indices,
-    make_history,
-    reanchor,
-)
+from helios_core.memory import frame_indices, make_history
 from helios_core.rope import axis_table, rotary_table
 
 SIZES = (4, 2, 1)
@@ -37,16 +30,6 @@ def test_indices_of_the_released_models() -> None:
     assert frame_indices((16, 2, 1), 9, anchor=False).short == (18,)
 
 
-@pytest.mark.parametrize("chunk", [1, 3, 7, 9])
-def test_history_keeps_its_size_and_the_newest_frames(chunk: int) -> None:
-    kept = blank_frames(SIZES, (1, 2, 2, 2))
-    for i in range(50):
-        kept = append_frames(kept, numbered(1 + i * chunk, chunk))
-        assert kept.shape == (1, 2, 7, 2, 2)
-        newest = (i + 1) * chunk
-        assert numbers(kept) == [max(0, n) for n in range(newest - 6, newest + 1)]
-
-
 def test_history_parts_are_oldest_first() -> None:
     history = make_history(numbered(1, 7), numbered(99, 1), SIZES)
     assert history.long is not None
@@ -59,21 +42,8 @@ def test_history_parts_are_oldest_first() -> None:
 
 
 def test_wrong_length_is_refused() -> None:
-    with pytest.raises(ValueError, match="blank_frames"):
+    with pytest.raises(ValueError, match="zeros in front"):
         make_history(numbered(1, 6), None, SIZES)
-
-
-def test_reanchor_takes_the_newest_frame() -> None:
-    assert numbers(reanchor(numbered(1, 7))) == [7]
-
-
-@pytest.mark.parametrize("keep_anchor", [True, False])
-def test_cut_keeps_what_is_asked(keep_anchor: bool) -> None:
-    kept, anchor = cut(numbered(1, 7), numbered(99, 1), keep_anchor=keep_anchor, keep_last=2)
-    assert numbers(kept) == [0, 0, 0, 0, 0, 6, 7]
-    assert (anchor is not None) == keep_anchor
-    with pytest.raises(ValueError, match="0 to 7"):
-        cut(numbered(1, 7), None, keep_anchor=True, keep_last=8)
 
 
 def test_pooled_positions_average_what_they_cover() -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from helios_core.conditioning import ActionConditioning
 from helios_core.config import TransformerConfig
-from helios_core.memory import blank_frames, make_history
+from helios_core.memory import make_history
 from helios_core.sampling.chunk import Conditions, counted_tokens, sample_chunk
 from helios_core.sampling.dmd import dmd
 from helios_core.sampling.euler import euler
@@ -206,16 +206,12 @@ def test_guidance_rules() -> None:
     assert torch.allclose(guided_zero_star(3 * b, b, 5.0), 3 * b, atol=1e-5)
 
 
-SIZES = CONFIG.history_sizes
-
 # A chunk ----------------------------------------------------------------------------------------
 
 
 def conditions(model, batch: int = 1, rows: int = 8) -> Conditions:
     draw = torch.Generator().manual_seed(2)
-    history = make_history(
-        blank_frames(CONFIG.history_sizes, (batch, 3, rows, 8)), None, (16, 2, 1)
-    )
+    history = make_history(torch.zeros(batch, 3, 19, rows, 8), None, CONFIG.history_sizes)
     text = torch.randn(batch, 4, 10, generator=draw)
     actions = torch.randn(batch, 2, 2, 3, generator=draw)
     return Conditions(

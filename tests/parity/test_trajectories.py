@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from helios_core.config import TransformerConfig
-from helios_core.memory import append_frames, blank_frames, make_history
+from helios_core.memory import make_history
 from helios_core.sampling.chunk import Conditions, sample_chunk
 from helios_core.sampling.plan import SamplerPlan
 from tests.parity.reference import random_model, reference_of, relative_error
@@ -103,10 +103,15 @@ def noised(latents: Tensor, noise: Replay, groups: int) -> Tensor:
     return torch.cat(out, dim=2)
 
 
+def append_frames(kept: Tensor, new: Tensor) -> Tensor:
+    """The newest frames, as many as before."""
+    return torch.cat([kept, new], dim=2)[:, :, -kept.shape[2] :]
+
+
 @torch.no_grad()
 def our_video(model, plan: SamplerPlan, start: Start, text: Tensor, negative: Tensor) -> Tensor:
     noise = Replay(5)
-    kept = blank_frames(SIZES, (1, CHANNELS, ROWS, COLUMNS))
+    kept = torch.zeros(1, CHANNELS, sum(SIZES), ROWS, COLUMNS)
     anchor = None
     if start.image is not None:
         anchor = noised(start.image, noise, 1)
