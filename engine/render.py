@@ -66,8 +66,8 @@ def render(
 ) -> Rendered:
     """Play to the end. A full disk ends a recording with a message and play goes on."""
     opening = open_play(opening_config)
-    if config.frames is None and opening.scene is None:
-        raise ValueError("say how long: --frames N")
+    if config.frames is None and not _ends(opening):
+        raise ValueError("this never ends by itself; say how long: --frames N")
     hashed, scenes, done = FrameHash(), [], 0
     film = None if config.out is None else Film(config.out, fps=round(opening.fps))
     started, recording = time.perf_counter(), config.record
@@ -95,6 +95,12 @@ def render(
         pack=opening.world.info.name,
         scenes=tuple(filter(None, scenes)),
     )
+
+
+def _ends(opening: Opening) -> bool:
+    """Whether the scene has an event that ends it or leads to another."""
+    scene = opening.scene
+    return scene is not None and any(e.end or e.jump for _, e in scene.scene.all_events())
 
 
 def _stage(
