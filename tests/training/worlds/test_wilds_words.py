@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from training.worlds.wilds import captions, episodes, events, objects, phrases, policies, weather
+from training.worlds.wilds import (
+    biomes,
+    captions,
+    episodes,
+    events,
+    objects,
+    phrases,
+    policies,
+    weather,
+)
 from training.worlds.wilds.spec import FORWARD, PITCH, RUN, SPEC, STRAFE, YAW
 from training.worlds.wilds.world import Wilds, WildsConfig
 
@@ -69,6 +78,30 @@ def test_facts_name_what_the_renderer_shows():
     facts = Wilds([4], 16, 24, config=config).facts()[0]
     assert (facts["biome"], facts["weather"], facts["time"]) == ("desert", "snow", "noon")
     assert facts["snow_lies"]
+
+
+def test_beyond_the_border_facts_name_the_second_biome():
+    wilds = Wilds(list(range(200)), 8, 12)
+    b, rng = wilds.state.body, np.random.default_rng(0)
+    x, z = (torch.tensor(rng.uniform(-3000, 3000, 200)) for _ in range(2))
+    wilds.state = replace(wilds.state, body=replace(b, x=x, z=z))
+    zero = torch.zeros(200, 1)
+    blend = wilds.land.ground(wilds.land.anchor(x, z), zero, zero).blend[:, 0]
+    named = [f["biome"] for f in wilds.facts()]
+    for side, own in ((blend > 0.9, wilds.land.second), (blend < 0.1, wilds.land.first)):
+        where = torch.nonzero(side)[:, 0].tolist()
+        assert len(where) > 15
+        assert [named[i] for i in where] == [biomes.NAMES[int(own[i])] for i in where]
+
+
+def test_weather_in_between_is_not_named():
+    wilds, rng = Wilds([1], 8, 12), np.random.default_rng(0)
+    wilds.set_facts(weather="clear")
+    wilds.event(["rain starts"])
+    wilds.step(np.zeros((1, SPEC.size)))
+    facts = wilds.facts()[0]
+    for _ in range(40):
+        assert not _claims(captions.caption(facts, rng), phrases.TRAINING.weather)
 
 
 def test_a_landmark_in_view_stands_where_facts_say():
