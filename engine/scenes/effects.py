@@ -188,6 +188,8 @@ class Effects:
         if not any(getattr(self, f.name) for f in fields(Effects)):
             kinds = ", ".join(f.name for f in fields(Effects))
             raise ValueError(f"this does nothing; say what with one of {kinds}")
+        if self.jump and not self.jump.endswith((".yaml", ".yml")):
+            raise ValueError(f"{self.jump!s} is no scene to jump to; name a YAML file")
 
     def kinds(self) -> tuple[str, ...]:
         """Names of what it does."""

@@ -38,15 +38,17 @@ class LatchFacts:
             return self._look[name]
         if name == "crossfade":
             return self.ctx.state.prompt.weight
-        return {
+        odometer = memory.odometer
+        value = {
             "time": memory.frame / self.fps,
             "phase_time": (memory.frame - memory.phase_start) / self.fps,
             "idle": memory.idle / self.fps,
-            "distance": memory.odometer.distance,
-            "away": memory.odometer.away,
-            "turned": memory.odometer.yaw,
-            "tilted": memory.odometer.pitch,
+            "distance": odometer.distance,
+            "away": odometer.away,
+            "turned": odometer.yaw,
+            "tilted": odometer.pitch,
         }[name]
+        return round(value, 6)  # so that a sum of steps reaches the round number that it means
 
     def variable(self, name: str) -> float | bool:
         return self.memory.variables[name]
