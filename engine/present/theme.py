@@ -35,7 +35,7 @@ class Theme:
 
     def __init__(self, width: int, height: int) -> None:
         scale = min(height / REFERENCE_HEIGHT, width / 1024)
-        self.scale = min(4.0, max(0.62, scale))
+        self.scale = min(4.0, max(0.75, scale))
         self.gap = self.px(12)
 
     def px(self, size: float) -> int:

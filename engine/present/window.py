@@ -105,6 +105,7 @@ class Window:
         self._overlays: Sequence[Overlay] = ()
         self._menu = MENU
         self._settings: Settings | None = None
+        self._pointer: tuple[int, int] | None = None
         self._paused_here = self._rewinding = False
         self._focused = bool(self.screen.window.focused)
         self._shown_keys: list[tuple[str, object]] | None = None
@@ -367,7 +368,7 @@ class Window:
         return out
 
     def _show_menu(self, *, settings: bool) -> None:
-        self._mode, self._menu = "menu", MENU
+        self._mode, self._menu, self._pointer = "menu", MENU, None
         self._settings = Settings(self.bindings) if settings else None
         pygame.key.set_repeat(350, 90)
 
@@ -398,6 +399,8 @@ class Window:
             return ["up" if event.y > 0 else "down"]
         if event.type not in (pygame.MOUSEMOTION, pygame.MOUSEBUTTONDOWN):
             return []
+        if event.type == pygame.MOUSEMOTION and self._is_resting(event.pos):
+            return []
         view = self._view()
         assert view.menu is not None
         x, y = self.screen.to_pixels(event.pos)
@@ -410,6 +413,11 @@ class Window:
         self._menu = self._menu.point(row)
         clicked = event.type == pygame.MOUSEBUTTONDOWN and event.button == 1
         return ["accept"] if clicked else []
+
+    def _is_resting(self, pos: tuple[int, int]) -> bool:
+        """A pointer that the system put back when the menu opened is not a hand that points."""
+        first = self._pointer = self._pointer or pos
+        return max(abs(pos[0] - first[0]), abs(pos[1] - first[1])) < 4
 
     def _menu_step(self, step: Step, now: float) -> list[InputEvent]:
         if self._settings is not None:
