@@ -1,0 +1,31 @@
+"""Is what is installed fit to run together: checked at start, before a strange error would come.
+
+Both distributions of pygame own the same folder, and a distribution called `kernels` owns the
+name of one of our packages. Not here: what is merely missing (engine.cli.doctor).
+"""
+
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+
+
+def installed_version(distribution: str) -> str | None:
+    """Version of an installed distribution, or None."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def check_installation(find: Callable[[str], str | None] = installed_version) -> None:
+    """Raise a ValueError with the command that mends what clashes."""
+    classic, community = find("pygame"), find("pygame-ce")
+    if classic is not None and community is not None:
+        raise ValueError(
+            f"both pygame {classic} and pygame-ce {community} are installed, and they overwrite "
+            "each other; run: pip uninstall -y pygame pygame-ce && pip install pygame-ce"
+        )
+    if find("kernels") is not None:
+        raise ValueError(
+            "a distribution called `kernels` is installed, which hides this project's package of "
+            "that name; run: pip uninstall -y kernels (or use a virtual environment of its own)"
+        )
