@@ -41,7 +41,10 @@ def rotary_table(
     pool: int = 1,
     device: torch.device | str = "cpu",
 ) -> Tensor:
-    """Table [N,P,2] of a block of tokens, frame by frame and row by row."""
+    """Table [N,P,2] of a block of tokens, frame by frame and row by row.
+
+    One row and one column turn by time only.
+    """
     places = (
         torch.tensor(frames, dtype=torch.float32, device=device),
         torch.arange(rows, dtype=torch.float32, device=device),
@@ -55,14 +58,3 @@ def rotary_table(
         x[None, None, :].expand(t, r, c, -1, 2),
     )
     return torch.cat(parts, dim=3).flatten(0, 2)
-
-
-def time_table(
-    frames: tuple[float, ...],
-    *,
-    dims: tuple[int, int, int],
-    theta: float,
-    device: torch.device | str = "cpu",
-) -> Tensor:
-    """Table [N,P,2] that turns by time only: rows and columns stay at zero."""
-    return rotary_table(frames, 1, 1, dims=dims, theta=theta, device=device)

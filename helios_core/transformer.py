@@ -27,7 +27,7 @@ Dimensions: B batch, C latent channels, T latent frames, h w latent rows and col
 P = head width / 2, R modulation rows.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -40,7 +40,7 @@ from helios_core.blocks import Block, BlockInputs, OutputNorm, Patcher, matmul_d
 from helios_core.conditioning import ActionEncoder, TimeTextEmbedding
 from helios_core.config import TransformerConfig, token_grid, tokens_per_frame
 from helios_core.memory import FrameIndices, History, frame_indices
-from helios_core.rope import rotary_table, time_table
+from helios_core.rope import rotary_table
 from kernels.norm import Rows
 
 MIN_SIGMA = 0.05
@@ -85,19 +85,11 @@ def join_text(caches: Sequence[TextCache]) -> TextCache:
     if any(mask is None for mask in masks) and not all(mask is None for mask in masks):
         raise ValueError("text caches with and without a mask cannot be joined: give all a mask")
     mask = None if masks[0] is None else torch.cat([m for m in masks if m is not None])
-    return TextCache(_join_layers([cache.layers for cache in caches]), mask)
-
-
-def join_history(caches: Sequence[HistoryCache]) -> HistoryCache:
-    """Caches of several worlds as one batch."""
-    return HistoryCache(_join_layers([cache.layers for cache in caches]), caches[0].indices)
-
-
-def _join_layers(caches: Sequence[tuple[KeyValue, ...]]) -> tuple[KeyValue, ...]:
-    return tuple(
+    layers = tuple(
         KeyValue(torch.cat([kv.key for kv in layer]), torch.cat([kv.value for kv in layer]))
-        for layer in zip(*caches, strict=True)
+        for layer in zip(*(cache.layers for cache in caches), strict=True)
     )
+    return TextCache(layers, mask)
 
 
 class HeliosTransformer(nn.Module):
@@ -192,7 +184,8 @@ class HeliosTransformer(nn.Module):
         modulation = self.actions.modulation(embedded)
         if tokens is None:
             return ActionCache(None, modulation)
-        table = self._action_table(self._noisy_indices(indices, frames), tokens.device)
+        places = self._noisy_indices(indices, frames)
+        table = self._time_table(places, self.actions.config.window, tokens.device)
         layers = tuple(block.attn2.action_key_value(tokens, table) for block in self.layers)
         return ActionCache(layers, modulation)
 
@@ -323,16 +316,30 @@ class HeliosTransformer(nn.Module):
         return noisy
 
     def _table(self, frames, rows, columns, pool, device) -> Tensor:
-        """A rotary table for latent rows and columns; the newest few are kept."""
-        key = (frames, rows, columns, pool, device)
+        """Rotary table of latent rows and columns."""
+        dims, theta = self.config.rope_dim, self.config.rope_theta
+        grid = token_grid(self.config, rows, columns)
+        return self._kept(
+            (frames, grid, pool, device),
+            lambda: rotary_table(frames, *grid, dims=dims, theta=theta, pool=pool, device=device),
+        )
+
+    def _time_table(self, frames, repeats: int, device) -> Tensor:
+        """Table that turns by time only, each latent frame `repeats` times."""
+        dims, theta = self.config.rope_dim, self.config.rope_theta
+        places = tuple(frame for frame in frames for _ in range(repeats))
+        return self._kept(
+            (frames, repeats, device),
+            lambda: rotary_table(places, 1, 1, dims=dims, theta=theta, device=device),
+        )
+
+    def _kept(self, key: tuple, make: Callable[[], Tensor]) -> Tensor:
+        """A table made once; only the newest few are kept."""
         if key not in self._tables:
             if len(self._tables) >= TABLES_KEPT:
                 self._tables.pop(next(iter(self._tables)))
-            grid = token_grid(self.config, rows, columns)
-            dims, theta = self.config.rope_dim, self.config.rope_theta
-            self._tables[key] = rotary_table(
-                frames, *grid, dims=dims, theta=theta, pool=pool, device=device
-            )
+            with torch.inference_mode(False):  # a training step may use it later
+                self._tables[key] = make()
         return self._tables[key]
 
     # Conditioning ---------------------------------------------------------------------------
@@ -362,14 +369,6 @@ class HeliosTransformer(nn.Module):
         if actions is not None and tuple(actions.shape) != wanted:
             raise ValueError(f"actions have shape {tuple(actions.shape)}; this call wants {wanted}")
 
-    def _action_table(self, frames: tuple[float, ...], device: torch.device) -> Tensor:
-        """Time table of the action tokens: each at its latent frame."""
-        assert self.config.actions is not None
-        places = tuple(f for f in frames for _ in range(self.config.actions.window))
-        return time_table(
-            places, dims=self.config.rope_dim, theta=self.config.rope_theta, device=device
-        )
-
     def _action_meeting(
         self, actions: ActionCache | None, table, head: int, tokens: int, span: int, history
     ) -> tuple[Tensor, Tensor | None] | None:
@@ -378,11 +377,8 @@ class HeliosTransformer(nn.Module):
             return None
         indices = None if history is None else history.indices
         steps = (tokens - head) // span
-        frames = self._noisy_indices(indices, steps)
         device = table.device
-        query = time_table(
-            frames, dims=self.config.rope_dim, theta=self.config.rope_theta, device=device
-        ).repeat_interleave(span, dim=0)
+        query = self._time_table(self._noisy_indices(indices, steps), span, device)
         if steps == 1:
             return query, None
         assert self.config.actions is not None

@@ -13,8 +13,8 @@ from torch.utils._pytree import tree_leaves
 
 from helios_core.conditioning import ActionConditioning
 from helios_core.config import TransformerConfig, helios_14b, small
-from helios_core.memory import History, make_history
-from helios_core.transformer import HeliosTransformer, join_history, join_text
+from helios_core.memory import make_history
+from helios_core.transformer import TABLES_KEPT, HeliosTransformer, join_text
 
 ACTIONS = ActionConditioning(channels=3, window=2, width=8)
 TINY = TransformerConfig(
@@ -143,22 +143,25 @@ def test_masked_text_has_no_effect() -> None:
 
 
 @torch.no_grad()
-def test_joined_caches_are_a_batch() -> None:
+def test_joined_text_caches_are_a_batch() -> None:
     model, given = model_of(TINY), inputs_of(TINY)
     plain = model(**given)
-    history: History = given["history"]
     mask = torch.ones(1, 5, dtype=torch.bool)
-    parts = [
-        History(
-            short=history.short[i : i + 1],
-            mid=history.mid[i : i + 1],
-            long=history.long[i : i + 1],
-        )
-        for i in range(2)
-    ]
-    given["history"] = join_history([model.history_cache(part) for part in parts])
-    given["text"] = join_text([model.text_cache(given["text"][i : i + 1], mask) for i in range(2)])
-    assert close(model(**given), plain)
+    texts = [model.text_cache(text[None], mask) for text in given["text"]]
+    assert close(model(**{**given, "text": join_text(texts)}), plain)
+    bare = model.text_cache(given["text"][:1])
+    with pytest.raises(ValueError, match="give all a mask"):
+        join_text([texts[0], bare])
+
+
+def test_tables_made_while_playing_serve_training() -> None:
+    model, given = model_of(TINY), inputs_of(TINY)
+    with torch.inference_mode():
+        model(**given)
+    model(**given).sum().backward()
+    for rows in range(1, 40):
+        model._table((0.0,), 2 * rows, 2, 1, torch.device("cpu"))
+    assert len(model._tables) == TABLES_KEPT
 
 
 # Actions ----------------------------------------------------------------------------------------
