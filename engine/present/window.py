@@ -9,6 +9,7 @@ panels (hud, menu, prompt_panel), what a command does (engine.session).
 """
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -183,7 +184,7 @@ class Window:
         self._redraw()
 
     def close(self) -> None:
-        pygame.mouse.set_relative_mode(False)
+        _hold_pointer(False)
         self.mixer.close()
         self.devices.close()
         self.screen.close()
@@ -470,7 +471,7 @@ class Window:
         )
         if wanted != self.devices.mouse_look:
             self.devices.mouse_look = wanted
-            pygame.mouse.set_relative_mode(wanted)
+            _hold_pointer(wanted)
             pygame.mouse.set_visible(not wanted)
 
     # ---- drawing
@@ -530,6 +531,14 @@ def _is_close(event: pygame.event.Event) -> bool:
 
 def _is_pad(event: DeviceEvent) -> bool:
     return isinstance(event, PadButton)
+
+
+def _hold_pointer(hold: bool) -> None:
+    """Endless motion with no pointer. pygame warns that it wants `display.set_mode`, which would
+    forbid the renderer; the call works, and pygame-ce is pinned below 3."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pygame.mouse.set_relative_mode(hold)
 
 
 def _clipboard() -> str:

@@ -1,0 +1,197 @@
+"""Start screen, settings and moving about in them, without a window where it can be."""
+
+import numpy as np
+import pygame
+import pytest
+
+from engine.input.bindings import bindings_from
+from engine.input.events import KeyEvent, MouseButton, PadAxis, PadButton, Wheel
+from engine.present.menu import Menu, Row, menu_panel
+from engine.present.navigation import Navigator
+from engine.present.settings import SLIDERS, Settings
+from engine.present.start_screen import DemoCard, StartScreen, columns_for, start_picture
+from engine.present.theme import Theme
+from helios_core.actions import WALK_SPEC
+
+LOOK = Theme(1280, 768)
+
+
+# ---- moving about
+
+
+def test_keys_pads_and_sticks_step_alike():
+    navigator = Navigator()
+    steps = [
+        navigator.step(event)
+        for event in (
+            KeyEvent("up", True, 0),
+            KeyEvent("up", False, 0),
+            PadButton(0, "dpad_down", True, 0),
+            PadButton(0, "a", True, 0),
+            PadButton(0, "b", True, 0),
+            Wheel(1, 0),
+        )
+    ]
+    assert steps == ["up", None, "down", "accept", "back", None]
+
+
+def test_a_pushed_stick_steps_once_until_it_comes_back():
+    navigator = Navigator()
+    values = (0.3, 0.7, 0.9, 0.5, 0.7, 0.2, -0.8)
+    steps = [navigator.step(PadAxis(0, "left_y", v, 0)) for v in values]
+    assert steps == [None, "up", None, None, None, None, "down"]
+    assert navigator.step(PadAxis(0, "left_x", -0.9, 0)) == "left"
+    assert navigator.step(PadAxis(0, "right_x", -0.9, 0)) is None
+
+
+def test_a_menu_skips_headings_and_wraps():
+    menu = Menu("m", (Row(name="", text="head"), Row(name="a", text="A"), Row(name="b", text="B")))
+    assert menu.move("down").row.name == "b" or menu.move("down").row.name == "a"
+    menu = menu.point(1)
+    assert menu.move("up").row.name == "b"
+    assert menu.move("down").move("down").row.name == "a"
+    assert menu.point(0).row.name == "a", "a heading cannot be chosen"
+    assert menu.move("end").row.name == "b"
+
+
+def test_a_long_menu_scrolls_to_the_chosen_row():
+    rows = tuple(Row(name=f"r{i}", text=f"row {i}") for i in range(40))
+    for at in (0, 20, 39):
+        drawn = menu_panel(LOOK, Menu("long", rows, at), 400)
+        assert at in [i for i, _ in drawn.areas]
+        assert drawn.picture.get_height() <= 400
+        area = dict(drawn.areas)[at]
+        assert drawn.row_at(area.center) == at
+
+
+# ---- settings
+
+
+def settings(name: str) -> Settings:
+    """The settings with one row chosen."""
+    start = Settings(bindings_from(WALK_SPEC))
+    index = next(i for i, row in enumerate(start.menu.rows) if row.name == name)
+    return start.point(index)
+
+
+def bound(state: Settings, channel: str) -> list[str]:
+    return [str(b) for b in state.bindings.channels[channel]]
+
+
+def test_a_new_key_replaces_the_old_key_and_leaves_the_pad():
+    state = settings("channel:jump:0").step("accept")
+    assert state.waiting
+    assert state.menu.row.prompt
+    state = state.capture(KeyEvent("j", True, 0))
+    assert not state.waiting
+    assert bound(state, "jump") == ["pad.a", "j"]
+    state = state.step("accept").capture(PadButton(0, "b", True, 0))
+    assert bound(state, "jump") == ["j", "pad.b"]
+
+
+def test_a_direction_keeps_its_sign_and_its_reach():
+    state = settings("channel:look_yaw:1").step("accept").capture(KeyEvent("q", True, 0))
+    assert bound(state, "look_yaw") == ["-q*0.4", "mouse.x", "right*0.4", "pad.right_x*0.75"]
+    state = settings("channel:strafe:0").step("accept").capture(PadAxis(0, "left_y", -0.9, 0))
+    assert "-pad.left_y" in bound(state, "strafe"), "a stick pushed down for right"
+
+
+def test_a_taken_key_is_named_and_its_owner_loses_it():
+    state = settings("channel:jump:0").step("accept").capture(KeyEvent("w", True, 0))
+    assert "'w' moved from move_forward to jump" in state.note
+    assert "w" not in bound(state, "move_forward")
+    state = settings("channel:move_forward:1").step("accept").capture(KeyEvent("w", True, 0))
+    assert bound(state, "move_forward") == ["-w", "pad.left_y"], "also from its other direction"
+    state = settings("channel:run:0").step("accept").capture(KeyEvent("f5", True, 0))
+    assert state.bindings.command("f5") is None
+    assert "save" in state.note
+
+
+def test_escape_leaves_a_row_as_it_was_and_delete_unbinds():
+    state = settings("channel:jump:0").step("accept")
+    assert state.capture(KeyEvent("escape", True, 0)).bindings == state.bindings
+    assert state.capture(KeyEvent("x", False, 0)).waiting, "a release is no answer"
+    cleared = settings("channel:jump:0").step("clear")
+    assert cleared.bindings.unbound() == ("jump",)
+
+
+def test_a_command_takes_mouse_buttons_too():
+    state = settings("command:screenshot:0").step("accept").capture(MouseButton("x1", True, 0))
+    assert state.bindings.command("mouse.x1") == "screenshot"
+
+
+@pytest.mark.parametrize("name", SLIDERS)
+def test_sliders_stay_within_their_ends(name):
+    _, low, high, _, _ = SLIDERS[name]
+    state = settings(name)
+    before = getattr(state.bindings.tuning, name)
+    assert getattr(state.step("right").bindings.tuning, name) > before
+    for _ in range(100):
+        state = state.step("left")
+    assert getattr(state.bindings.tuning, name) == pytest.approx(low)
+    for _ in range(100):
+        state = state.step("right")
+    assert getattr(state.bindings.tuning, name) == pytest.approx(high)
+    assert 0 <= state.menu.row.share <= 1
+
+
+def test_invert_look_toggles():
+    state = settings("invert_look").step("accept")
+    assert state.bindings.tuning.invert_look
+    assert state.menu.row.value == "on"
+
+
+# ---- start screen
+
+
+def cards(count: int) -> tuple[DemoCard, ...]:
+    picture = np.full((48, 80, 3), 200, np.uint8)
+    return tuple(
+        DemoCard(value=f"demo-{i}", title=f"Demo {i}", thumbnail=picture if i % 2 else None)
+        for i in range(count)
+    )
+
+
+def test_moving_over_the_grid():
+    state = StartScreen(cards(8), columns=3)
+    assert state.step("right").step("down").at == 4
+    assert state.step("up").at == 0
+    assert state.step("left").at == 0
+    assert state.point(5).step("down").at == 7, "the last row is shorter"
+    assert state.step("end").at == 7
+    assert state.step("accept").chosen == "demo-0"
+    left = state.step("back")
+    assert left.over
+    assert left.chosen is None
+
+
+def test_a_card_that_cannot_be_played_is_not_taken():
+    broken = DemoCard(value="x", title="X", note="line 3: no such key")
+    assert not StartScreen((broken,)).take().over
+    assert not StartScreen(()).take().over
+
+
+@pytest.mark.parametrize("size", [(1280, 768), (640, 400), (2560, 1440)])
+def test_the_chosen_card_is_always_in_sight(size):
+    look = Theme(*size)
+    state = StartScreen(cards(20), columns=columns_for(look, size[0]))
+    for at in (0, 9, 19):
+        drawn = start_picture(look, size, state.point(at))
+        area = dict(drawn.areas)[at]
+        assert pygame.Rect((0, 0), size).contains(area) or size[1] < 500
+        assert drawn.card_at(area.center) == at
+
+
+def test_choosing_with_keys_mouse_and_closing(bench):
+    bench.key(pygame.K_RIGHT)
+    bench.key(pygame.K_RETURN)
+    assert bench.window.choose(cards(4)) == "demo-1"
+    size = bench.window.screen.size
+    state = StartScreen(cards(4), columns=columns_for(bench.window.screen.theme, size[0]))
+    drawn = start_picture(bench.window.screen.theme, size, state)
+    bench.post(pygame.MOUSEBUTTONDOWN, pos=dict(drawn.areas)[2].center, button=1)
+    assert bench.window.choose(cards(4)) == "demo-2"
+    bench.key(pygame.K_ESCAPE)
+    assert bench.window.choose(cards(4)) is None
+    bench.post(pygame.WINDOWCLOSE)
+    assert bench.window.choose(cards(4)) is None

@@ -1,0 +1,310 @@
+"""The window under the dummy driver: what keys become, and what shows on the picture."""
+
+from dataclasses import replace
+
+import numpy as np
+import pygame
+import pytest
+
+from engine.director import Caption, Fade
+from engine.input.bindings import bindings_from
+from engine.input.events import Command, FocusLost, KeyEvent, MouseMotion, PromptEntered
+from engine.present.api import HudData, Overlay
+from engine.present.overlay import compose
+from engine.present.screen import Screen, ScreenConfig, fit
+
+
+def names(events) -> list[str]:
+    return [e.name for e in events if isinstance(e, Command)]
+
+
+def changed(a: np.ndarray, b: np.ndarray) -> tuple[slice, slice]:
+    """Rows and columns in which two pictures differ."""
+    rows, columns = np.nonzero((a != b).any(-1))
+    assert len(rows), "nothing changed"
+    return slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)
+
+
+# ---- the picture
+
+
+def test_the_frame_fills_the_window_with_its_aspect_kept(bench):
+    rng = np.random.default_rng(0)
+    bench.frame = rng.integers(0, 256, (48, 80, 3), np.uint8).repeat(8, 0).repeat(8, 1)
+    picture = bench.show()
+    assert picture.shape == (768, 1280, 3)
+    middles = picture[8::16, 8::16]
+    np.testing.assert_array_equal(middles, bench.frame[4::8, 4::8])
+
+
+def test_a_frame_of_another_size_is_taken_as_it_comes(bench):
+    bench.show()
+    bench.frame = np.full((100, 100, 3), 200, np.uint8)
+    picture = bench.show()
+    assert (picture[:, 256:1024] == 200).all()
+    assert not picture[:, :250].any()
+
+
+@pytest.mark.parametrize(
+    ("picture", "room", "scaling", "area"),
+    [
+        ((640, 384), (1280, 768), "smooth", (0, 0, 1280, 768)),
+        ((640, 384), (1920, 1080), "smooth", (60, 0, 1800, 1080)),
+        ((640, 384), (1920, 1080), "integer", (320, 156, 1280, 768)),
+        ((640, 384), (320, 400), "integer", (0, 104, 320, 192)),
+        ((0, 0), (320, 400), "smooth", (0, 0, 320, 400)),
+    ],
+)
+def test_fit(picture, room, scaling, area):
+    assert fit(picture, room, scaling) == area
+
+
+def test_integer_scaling_keeps_hard_edges():
+    frame = np.zeros((4, 4, 3), np.uint8)
+    frame[::2, ::2] = 255
+    shades = {}
+    for scaling in ("integer", "smooth"):
+        screen = Screen(ScreenConfig(size=(400, 400), scaling=scaling, vsync=False))
+        screen.set_frame(frame)
+        screen.present()
+        shades[scaling] = set(np.unique(screen.picture()))
+        screen.close()
+    assert shades["integer"] == {0, 255}
+    assert len(shades["smooth"]) > 20
+
+
+def test_overlays_agree_with_the_rendered_video(bench):
+    """At one pixel per pixel the window shows what `compose` writes into a video."""
+    bench.window.screen.window.size = (640, 384)
+    bench.poll()
+    bench.window.screen.measure()
+    overlays = (
+        Overlay(effect=Caption(text="The rain begins.", frames=60), age=30),
+        Overlay(effect=Fade(to="colour", frames=20, colour=(40, 0, 60)), age=9),
+    )
+    picture = bench.show(overlays)
+    film = compose(bench.frame, overlays)
+    assert picture.shape == film.shape
+    assert np.abs(picture.astype(int) - film).max() <= 3
+    assert np.abs(film.astype(int) - bench.frame).max() > 60
+
+
+def test_nothing_is_drawn_again_while_nothing_changes(bench):
+    bench.show(pack="null")
+    shown = []
+    bench.window.screen.present = lambda: shown.append(1)
+    for _ in range(5):
+        bench.window.refresh(HudData(pack="null"))
+    assert not shown
+    bench.window.refresh(HudData(pack="null", messages=("saved",)))
+    assert len(shown) == 1
+    bench.post(pygame.WINDOWEXPOSED)
+    bench.poll()
+    bench.window.refresh(HudData(pack="null", messages=("saved",)))
+    assert len(shown) == 2
+
+
+def test_pictures_over_the_frame_do_not_pile_up(bench):
+    for i in range(50):
+        bench.now += 1.0
+        bench.show(messages=(f"line {i}",), paused=bool(i % 2), age_ms=float(i))
+    assert len(bench.window.screen._kept) <= 3
+
+
+# ---- keys
+
+
+def test_keys_of_the_world_go_through_with_their_time(bench):
+    bench.now = 3.5
+    assert bench.press(pygame.K_w) == [KeyEvent("w", True, 3.5), KeyEvent("w", False, 3.5)]
+
+
+def test_keys_of_the_session_become_commands(bench):
+    keys = (pygame.K_p, pygame.K_F5, pygame.K_F9, pygame.K_F12, pygame.K_F10, pygame.K_F8)
+    events = bench.press(*keys)
+    assert names(events) == ["pause", "save", "load", "screenshot", "video", "record"]
+    assert len(events) == 6
+    assert names(bench.press(pygame.K_BACKSPACE, down=True)) == ["rewind_start"]
+    assert names(bench.press(pygame.K_BACKSPACE, down=False)) == ["rewind_stop"]
+    bench.post(pygame.QUIT)
+    assert names(bench.poll()) == ["quit"]
+
+
+def test_number_keys_recall_presets_of_the_scene_before_the_packs(bench):
+    info = bench.world.info
+    bench.window.enter_world(info, bindings_from(info.spec), presets=("the sun sets",))
+    assert bench.press(pygame.K_1) == [PromptEntered("the sun sets", 0.0)]
+    assert bench.press(pygame.K_2) == [PromptEntered(info.presets[0], 0.0)]
+    assert bench.press(pygame.K_9) == []
+
+
+def test_losing_the_focus_releases_keys_and_ends_a_rewind(bench):
+    bench.press(pygame.K_BACKSPACE, down=True)
+    bench.post(pygame.WINDOWFOCUSLOST)
+    assert bench.poll() == [FocusLost(0.0), Command("rewind_stop", 0.0)]
+
+
+def test_the_mouse_is_the_worlds_only_while_playing(bench):
+    bench.show()
+    bench.poll()
+    bench.post(pygame.MOUSEMOTION, pos=(5, 5), rel=(3, -2), buttons=(0, 0, 0))
+    assert bench.poll() == [MouseMotion(3, -2, 0.0)]
+    bench.show(paused=True)
+    bench.poll()
+    bench.post(pygame.MOUSEMOTION, pos=(5, 5), rel=(3, -2), buttons=(0, 0, 0))
+    assert bench.poll() == []
+
+
+# ---- HUD, help, pause, failure
+
+
+def test_the_hud_comes_and_goes_and_its_numbers_hold_still_for_a_moment(bench):
+    plain = bench.show(pack="null", age_ms=100.0)
+    bench.press(pygame.K_F3)
+    on = bench.show(pack="null", age_ms=100.0)
+    rows, columns = changed(plain, on)
+    assert rows.start < 20
+    assert columns.start < 20
+    assert columns.stop < 400
+    same = bench.show(pack="null", age_ms=222.0)
+    np.testing.assert_array_equal(on, same)
+    bench.now = 1.0
+    later = bench.show(pack="null", age_ms=222.0)
+    assert (later != on).any()
+    bench.press(pygame.K_F3)
+    np.testing.assert_array_equal(bench.show(pack="null"), plain)
+
+
+def test_help_pause_rewind_and_messages_show(bench):
+    plain = bench.show()
+    for hud in ({"paused": True}, {"rewinding": True, "frame": 40}, {"messages": ("saved",)}):
+        assert (bench.show(**hud) != plain).any(), hud
+    assert (bench.show(recording=True)[:60, 900:] != plain[:60, 900:]).any()
+    bench.now += 1
+    assert (bench.show(speed=0.5)[:60, 900:] != plain[:60, 900:]).any()
+    bench.press(pygame.K_F1)
+    bench.now += 1
+    columns = changed(plain, bench.show())[1]
+    assert columns.stop - columns.start > 400
+
+
+def test_a_failure_covers_the_play_and_any_way_out_closes(bench):
+    bench.show(failure="RuntimeError: it broke", messages=("saved there",))
+    assert names(bench.press(pygame.K_w)) == []
+    assert names(bench.press(pygame.K_ESCAPE)) == ["quit"]
+
+
+# ---- prompt line
+
+
+def test_typing_a_prompt_and_recalling_it(bench, tmp_path):
+    plain = bench.show()
+    assert bench.press(pygame.K_w, down=True) == [KeyEvent("w", True, 0.0)]
+    assert bench.press(pygame.K_RETURN) == [FocusLost(0.0)], "opening the line releases keys"
+    rows, _ = changed(plain, bench.show())
+    assert rows.start > 384
+    assert bench.type("snow falls") == []
+    assert bench.press(pygame.K_p, pygame.K_w) == [], "keys are text now"
+    assert bench.press(pygame.K_RETURN) == [PromptEntered("snow falls", 0.0)]
+    assert (tmp_path / "prompts.txt").read_text() == "snow falls\n"
+    bench.press(pygame.K_RETURN)
+    assert bench.press(pygame.K_UP, pygame.K_RETURN) == [PromptEntered("snow falls", 0.0)]
+
+
+def test_escape_leaves_the_line_and_a_number_on_an_empty_line_is_a_preset(bench):
+    bench.press(pygame.K_RETURN)
+    bench.type("half a thou")
+    assert bench.press(pygame.K_ESCAPE) == []
+    assert bench.press(pygame.K_w)[0] == KeyEvent("w", True, 0.0)
+    bench.press(pygame.K_RETURN)
+    assert bench.type("3") == [PromptEntered(bench.world.info.presets[2], 0.0)]
+    bench.press(pygame.K_RETURN)
+    bench.type("a 3")
+    assert bench.press(pygame.K_RETURN) == [PromptEntered("a 3", 0.0)]
+
+
+def test_text_of_an_input_method_is_shown_before_it_is_part_of_the_line(bench):
+    bench.press(pygame.K_RETURN)
+    bench.type("to ")
+    before = bench.show()
+    bench.post(pygame.TEXTEDITING, text="とう", start=0, length=2)
+    bench.poll()
+    composing = bench.show()
+    assert (composing != before).any()
+    assert bench.press(pygame.K_RETURN) == [], "Enter belongs to the input method"
+    bench.post(pygame.TEXTEDITING, text="", start=0, length=0)
+    bench.post(pygame.TEXTINPUT, text="塔")
+    bench.poll()
+    assert bench.press(pygame.K_RETURN) == [PromptEntered("to 塔", 0.0)]
+
+
+def test_unknown_words_are_dimmed_and_tab_takes_the_offer(bench):
+    info = replace(bench.world.info, known_words=frozenset({"snow", "falls", "on"}))
+    bench.window.enter_world(info, bindings_from(info.spec))
+    bench.press(pygame.K_RETURN)
+    bench.type("snwo falls")
+    bench.press(pygame.K_TAB)
+    assert bench.press(pygame.K_RETURN) == [PromptEntered("snow falls", 0.0)]
+
+
+# ---- menus
+
+
+def test_the_menu_pauses_and_going_on_unpauses(bench):
+    bench.show()
+    assert names(bench.press(pygame.K_ESCAPE)) == ["pause"]
+    bench.show(paused=True)
+    assert names(bench.press(pygame.K_ESCAPE)) == ["pause"]
+    bench.show(paused=True)
+    assert names(bench.press(pygame.K_ESCAPE)) == [], "it was the player who had paused"
+    assert names(bench.press(pygame.K_DOWN, pygame.K_DOWN, pygame.K_DOWN, pygame.K_RETURN)) == [
+        "reset"
+    ]
+
+
+def test_the_menu_by_mouse(bench):
+    bench.show()
+    bench.press(pygame.K_ESCAPE)
+    bench.show(paused=True)
+    for y in range(200, 600, 4):
+        bench.post(pygame.MOUSEMOTION, pos=(640, y), rel=(0, 4), buttons=(0, 0, 0))
+        bench.poll()
+        if bench.window._menu.row.name == "quit":
+            break
+    assert bench.window._menu.row.name == "quit"
+    bench.post(pygame.MOUSEBUTTONDOWN, pos=(640, y), button=1)
+    assert names(bench.poll()) == ["pause", "quit"]
+
+
+def test_a_pointer_put_back_by_the_system_does_not_choose(bench):
+    bench.show()
+    bench.press(pygame.K_ESCAPE)
+    for _ in range(3):
+        bench.post(pygame.MOUSEMOTION, pos=(640, 400), rel=(0, 0), buttons=(0, 0, 0))
+    bench.poll()
+    assert bench.window._menu.row.name == "resume"
+
+
+def test_remapping_a_key_is_in_force_at_once_and_kept(bench, tmp_path):
+    heard = []
+    info = bench.world.info
+    bench.window.enter_world(info, bindings_from(info.spec), on_bindings=heard.append)
+    bench.show()
+    bench.press(pygame.K_F2)
+    bench.press(pygame.K_DOWN, pygame.K_RETURN)
+    bench.press(pygame.K_k, down=True)
+    assert [str(b) for b in heard[-1].channels["move_forward"]] == ["-k", "w", "pad.left_y"]
+    assert "-k" in (tmp_path / "bindings.yaml").read_text()
+    bench.show(paused=True)
+    bench.press(pygame.K_k, down=False)
+    assert names(bench.press(pygame.K_ESCAPE)) == ["pause"]
+    assert bench.press(pygame.K_k, down=True) == [KeyEvent("k", True, 0.0)]
+
+
+def test_loading_shows_progress(bench):
+    pictures = []
+    for share in (0.1, 0.9):
+        bench.window.loading("transformer", share)
+        pictures.append(bench.window.screen.picture())
+    columns = changed(*pictures)[1]
+    assert columns.stop - columns.start > 250
