@@ -91,7 +91,7 @@ def branch(
         extra={**change.facts, **({} if here else {"parent": link})},
     )  # fmt: skip
     frames = []
-    for chunk in altered(data, episode, chunks, change)[turn:]:
+    for chunk in list(altered(data, chunks, change))[turn:]:
         state, pictures = step(world, state, chunk)
         frames.append(pictures[chunk.offsets])
         _write(writer, chunk, state, pictures)
@@ -105,15 +105,9 @@ def branch(
 
 
 def altered(
-    data: RolloutDataset, episode: int, chunks: Sequence[LoggedChunk], change: Change
-) -> list[LoggedChunk]:
-    """The chunks as the change wants them; those before its frame are of no use."""
-    return list(_altered(data, chunks, change))
-
-
-def _altered(
     data: RolloutDataset, chunks: Sequence[LoggedChunk], change: Change
 ) -> Iterator[LoggedChunk]:
+    """The chunks as the change wants them; those before its frame are of no use."""
     prompt: str | None = None
     for chunk in chunks:
         numbers = np.arange(len(chunk.applied)) + chunk.first - int(chunk.offsets[0])
@@ -128,7 +122,8 @@ def _altered(
         for edit in change.edits:
             if edit.prompt is not None and numbers[0] <= edit.first <= numbers[-1]:
                 prompt, record = edit.prompt, replace(record, crossfade=edit.crossfade)
-        yield replace(chunk, applied=applied, prompt=prompt or chunk.prompt, record=record)
+        text = chunk.prompt if prompt is None else prompt
+        yield replace(chunk, applied=applied, prompt=text, record=record)
 
 
 def _shift(edit: Edit, first: int, count: int) -> Edit | None:

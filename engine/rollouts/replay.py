@@ -20,6 +20,7 @@ import numpy as np
 
 from engine.director import Cut, LatchPlan
 from engine.maker import generate
+from engine.rollouts.lines import forward
 from engine.rollouts.reader import Episode, RolloutDataset
 from engine.rollouts.record import PlanRecord, frame_hashes
 from helios_core.world_api import World
@@ -150,14 +151,8 @@ def step(world: World, state: Any, logged: LoggedChunk) -> tuple[Any, np.ndarray
         after, latents = generate(world, state, logged.plan)
         return after, world.decode(after, latents)
     size, row = batch
-    plan = logged.plan
-    if plan.cut is not None or plan.reanchor:
-        raise ValueError("a batched log holds neither cuts nor new anchors")
-    actions = plan.applied if world.info.spec.size else None
-    states, latents = world.generate_batch(
-        [state] * size, [actions] * size, [plan.prompt] * size, crossfade=plan.crossfade
-    )
-    return states[row], world.decode_batch(states, latents)[row]
+    states, frames = forward(world, [state] * size, [logged.plan] * size)
+    return states[row], frames[row]
 
 
 @dataclass(frozen=True, kw_only=True)
