@@ -27,6 +27,7 @@ DATA = {
 STAGES = {
     "codec": ("training.stages.codec", "CodecConfig", "CodecStage"),
     "base": ("training.stages.base", "BaseConfig", "BaseStage"),
+    "distill": ("training.stages.distill", "DistillConfig", "DistillStage"),
 }
 """Step to module, config class and stage class."""
 

@@ -6,6 +6,7 @@ failure within minutes. The evaluation that counts is training.evaluation.
 Legend: B windows, C channels, T latents per chunk, K history latents, h w rows and columns.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +20,7 @@ from training import artifacts
 from training.data.windows import LatentSet, Window, WindowConfig, gather
 from training.losses.flow import TimeConfig, flow_loss, mix, sample_sigma
 from training.pictures import grid, write_png
-from training.rollout import sample_chunk
+from training.rollout import FEW_STEPS, sample_chunk
 from training.stages.context import StepContext
 from training.stages.world import TrainWorld
 from training.trainer.draw import Draw
@@ -45,12 +46,13 @@ class Judge:
         codec: str,
         windows: WindowConfig,
         *,
+        sigmas: Sequence[float] = FEW_STEPS,
         chunks: int = 12,
         count: int = 24,
     ) -> None:
         self.context, self.world, self.codec_step = context, world, codec
         self.data = LatentSet.load(context.folder(held), context.device)
-        self.chunks, self.count = chunks, count
+        self.chunks, self.count, self.sigmas = chunks, count, tuple(sigmas)
         self.windows = replace(windows, **PLAIN)
         self.long = replace(self.windows, targets=windows.targets * chunks)
 
@@ -107,7 +109,7 @@ class Judge:
             noise = draw.normal(*truth[:, :, at].shape)
             with self.context.autocast():
                 given = self.world.conditions(part, past, draw)
-                new = sample_chunk(self.world, given, noise)
+                new = sample_chunk(self.world, given, noise, self.sigmas)
             made.append(new)
             past = torch.cat([past[:, :, :1], torch.cat([past[:, :, 1:], new], 2)[:, :, step:]], 2)
         return truth, torch.cat(made, 2), still

@@ -8,7 +8,7 @@ Legend: B windows, K noise draws per window, C channels, T target latents, h w r
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +44,14 @@ class Conditions:
     action_mask: Tensor
 
 
+class Given(NamedTuple):
+    """Conditions as the blocks take them."""
+
+    text: TextCache
+    history: History | HistoryCache
+    actions: ActionCache | None
+
+
 class TrainWorld(nn.Module):
     """The DiT and its text encoder, trained together."""
 
@@ -63,26 +71,33 @@ class TrainWorld(nn.Module):
         history = make_history(past[:, :, 1:], past[:, :, :1], sizes)
         return Conditions(hidden, mask, history, window.actions, window.action_mask)
 
-    def forward(self, noisy: Tensor, sigma: Tensor, given: Conditions) -> Tensor:
-        """Velocity of noisy [B * K, C, T, h, w]; conditions are shared by the K draws of a window.
+    def given(self, conditions: Conditions, frames: int) -> Given:
+        """What all forward passes on one window share: keys and values of text, past, actions.
 
-        With restricted history the history is computed once per window, not once per draw.
+        With restricted history the past is computed here, once, however many passes follow.
         """
-        draws = len(noisy) // len(given.hidden)
-        frames = noisy.shape[2]
-        text = self.dit.text_cache(given.hidden, given.mask)
         actions = None
         if self.dit.actions is not None:
             actions = self.dit.action_cache(
-                given.actions, given.action_mask, batch=len(given.hidden), frames=frames
+                conditions.actions,
+                conditions.action_mask,
+                batch=len(conditions.hidden),
+                frames=frames,
             )
+        past: History | HistoryCache = conditions.history
         if self.dit.config.restrict_history:
-            history: History | HistoryCache = self.dit.history_cache(given.history)
-        else:
-            history = given.history
+            past = self.dit.history_cache(conditions.history)
+        return Given(self.dit.text_cache(conditions.hidden, conditions.mask), past, actions)
+
+    def forward(self, noisy: Tensor, sigma: Tensor, given: Conditions | Given) -> Tensor:
+        """Velocity of noisy [B * K, C, T, h, w], K draws of each window in a row."""
+        windows = len(given.hidden if isinstance(given, Conditions) else given.text.layers[0][0])
+        if isinstance(given, Conditions):
+            given = self.given(given, noisy.shape[2])
+        draws = len(noisy) // windows
         if draws > 1:
-            text, actions, history = (repeat(c, draws) for c in (text, actions, history))
-        return self.dit(noisy, sigma * 1000, text, history, actions).float()
+            given = Given(*(repeat(part, draws) for part in given))
+        return self.dit(noisy, sigma * 1000, given.text, given.history, given.actions).float()
 
 
 def repeat(value: Any, times: int) -> Any:

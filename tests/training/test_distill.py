@@ -1,0 +1,144 @@
+"""Distillation: turns, gradients, own histories, and a student that beats few teacher steps."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tests.training import tiny
+from training.data.windows import WindowConfig, gather
+from training.lora import AdapterConfig
+from training.losses.flow import clean_from_velocity
+from training.rollout import euler_chunk, sample_chunk
+from training.stages import world as worlds
+from training.stages.base import BaseConfig, BaseStage
+from training.stages.distill import DistillConfig, DistillStage, Weights
+from training.trainer.draw import Draw
+from training.trainer.loop import LoopConfig
+from training.trainer.player import OptimiserConfig
+
+WINDOWS = WindowConfig(history=7)
+ALL = Weights(regression=1.0, matching=1.0, adversarial=0.5)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A data set and a teacher that was trained for a moment."""
+    root = tmp_path_factory.mktemp("distill")
+    tiny.data(root)
+    config = BaseConfig(
+        latents="latents", held="held", codec="codec", model=tiny.MODEL, text=tiny.TEXT,
+        windows=WINDOWS, batch=32, optimiser=OptimiserConfig(lr=3e-3, warmup=100, ema=0),
+    )  # fmt: skip
+    torch.manual_seed(0)
+    stage = BaseStage(config, tiny.context(root, "teacher"), LoopConfig(samples=10**6))
+    for step in range(120):
+        stage.backward("world", Draw(0, step), 0)
+        stage.player.step(step * 32, 10**6)
+    final = root / "teacher" / "final"
+    final.mkdir(parents=True)
+    worlds.save(final, stage.world)
+    return root
+
+
+def make(root, **changes):
+    settings = {
+        "latents": "latents", "held": "held", "codec": "codec", "teacher": "teacher",
+        "windows": WINDOWS, "batch": 16, "head_blocks": (0, 1), "head_width": 8,
+        "critic": AdapterConfig(rank=4), "critic_steps": 2,
+        "optimiser": OptimiserConfig(lr=1e-3, warmup=0, ema=0),
+    }  # fmt: skip
+    config = DistillConfig(**{**settings, **changes})
+    torch.manual_seed(1)
+    return DistillStage(config, tiny.context(root, "student"), LoopConfig())
+
+
+def grads(stage, player):
+    named = stage.players()[player].params.items()
+    return {n: p.grad.clone() for n, p in named if p.grad is not None}
+
+
+def test_critic_and_generator_take_turns(root):
+    stage = make(root, weights=ALL)
+    assert [stage.turn(i) for i in range(6)] == ["critic", "critic", "generator"] * 2
+    assert make(root, weights=Weights()).turn(0) == "generator"
+
+
+@pytest.mark.parametrize("turn", ["generator", "critic"])
+def test_each_turn_trains_its_player_alone(root, turn):
+    stage = make(root, weights=ALL)
+    values = stage.backward(turn, Draw(0, 3), 0)
+    assert all(torch.isfinite(v) for v in values.values())
+    other = "critic" if turn == "generator" else "generator"
+    assert grads(stage, turn) and not grads(stage, other)
+    assert all(p.grad is None for p in stage.teacher.parameters())
+    assert any(float(g.abs().max()) > 0 for g in grads(stage, turn).values())
+
+
+@pytest.mark.parametrize("turn", ["generator", "critic"])
+def test_splitting_the_backward_pass_leaves_the_gradients(root, turn):
+    found = []
+    for split in (True, False):
+        stage = make(root, weights=ALL, split_backward=split)
+        stage.backward(turn, Draw(0, 3), 0)
+        found.append(grads(stage, turn))
+    assert found[0].keys() == found[1].keys()
+    for name in found[0]:
+        assert torch.allclose(found[0][name], found[1][name], atol=1e-6), name
+
+
+def test_checkpointed_blocks_leave_the_gradients(root):
+    found = []
+    for blocks in (True, False):
+        stage = make(root, weights=ALL, checkpoint_blocks=blocks)
+        stage.backward("generator", Draw(0, 3), 0)
+        found.append(grads(stage, "generator"))
+    for name in found[0]:
+        assert torch.allclose(found[0][name], found[1][name], atol=1e-6), name
+
+
+def test_real_scores_do_not_see_the_adapter(root):
+    stage = make(root, weights=ALL)
+    with torch.no_grad():
+        for p in stage.critic.adapter.up.values():
+            p.normal_(std=0.5)
+    window = stage.data.sample(4, WINDOWS, Draw(0, 1))
+    draw = Draw(0, 2)
+    given = stage.teacher.conditions(window, gather(stage.data.latents, window.past), draw)
+    x, sigma = draw.normal(4, 4, 1, 4, 4), torch.full((4,), 0.6)
+    real, fake = stage.critic.scores(x, sigma, given, None, 0.0)
+    untouched = worlds.load(root / "teacher" / "final", torch.device("cpu"))
+    with torch.no_grad():
+        expected = clean_from_velocity(x, untouched(x, sigma, given), sigma)
+    assert torch.allclose(real, expected, atol=1e-6)
+    assert not torch.allclose(real, fake, atol=1e-3)
+
+
+def test_finished_samples_become_histories(root):
+    stage = make(root, sigmas=(1.0,))
+    stage.backward("generator", Draw(0, 0), 0)
+    assert int(stage.bank.known.sum()) > 0
+    again = make(root, sigmas=(1.0,))
+    again.load_extra_state(stage.extra_state())
+    assert torch.equal(again.bank.values, stage.bank.values)
+
+
+def error(stage, world):
+    """Distance of two-step samples to the teacher's many-step samples from the same noise."""
+    draw = Draw(7, 0)
+    window = stage.data.sample(64, replace(WINDOWS, text_dropped=0), draw)
+    past = gather(stage.data.latents, window.past)
+    given = world.conditions(window, past, draw)
+    noise = draw.normal(64, 4, 1, 4, 4)
+    goal = euler_chunk(stage.teacher, given, noise, 16)
+    return float((sample_chunk(world, given, noise, (1.0, 0.5)) - goal).square().mean())
+
+
+def test_the_student_beats_its_teacher_at_equal_steps(root):
+    stage = make(root, sigmas=(1.0, 0.5), own_share=0.0, batch=32)
+    before = error(stage, stage.teacher)
+    for step in range(80):
+        stage.backward("generator", Draw(1, step), 0)
+        stage.players()["generator"].step(step * 32, 10**6)
+    after = error(stage, stage.student)
+    assert after < 0.7 * before, (before, after)
