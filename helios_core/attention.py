@@ -27,13 +27,11 @@ class KeyValue(NamedTuple):
     value: Tensor
 
 
-class ActionKeyValue(NamedTuple):
-    """Keys and values of the action tokens of one layer, and how queries meet them."""
+class ActionMeeting(NamedTuple):
+    """How noisy queries meet action tokens, the same in every layer."""
 
-    key: Tensor
-    value: Tensor
-    query_table: Tensor
-    """[N,P,2]: turns the noisy queries by their latent frame's time."""
+    table: Tensor
+    """[N,P,2]: turns the queries by their latent frame's time."""
     mask: Tensor | None
     """[N,A] True where a noisy token may look; None = everywhere."""
 
@@ -155,12 +153,17 @@ class CrossAttention(Attention):
         return KeyValue(apply_rotary(key, table), value)
 
     def forward(
-        self, x: Tensor, text: KeyValue, mask: Tensor | None, actions: ActionKeyValue | None
+        self,
+        x: Tensor,
+        text: KeyValue,
+        text_mask: Tensor | None,
+        actions: KeyValue | None,
+        meeting: ActionMeeting | None,
     ) -> Tensor:
         query = self.query(x)
-        out = attend(query, text.key, text.value, mask)
-        if actions is not None and self.action_gate is not None:
-            turned = apply_rotary(query, actions.query_table)
-            moved = attend(turned, actions.key, actions.value, actions.mask)
+        out = attend(query, text.key, text.value, text_mask)
+        if actions is not None and meeting is not None and self.action_gate is not None:
+            turned = apply_rotary(query, meeting.table)
+            moved = attend(turned, actions.key, actions.value, meeting.mask)
             out = out + moved * self.action_gate.to(moved.dtype)
         return self.to_out[0](out)

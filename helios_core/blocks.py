@@ -13,25 +13,32 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from helios_core.attention import ActionKeyValue, CrossAttention, KeyValue, SelfAttention
+from helios_core.attention import ActionMeeting, CrossAttention, KeyValue, SelfAttention
 from kernels.gelu import gelu_tanh
 from kernels.norm import Rows, gated_residual, layer_norm, norm_modulate
 
 
-class BlockInputs(NamedTuple):
-    """What a block needs beside its tokens."""
+class Shared(NamedTuple):
+    """What every block of a forward is given alike."""
 
     modulation: Tensor
     """[B,R,6,D]"""
     rows: Rows
     table: Tensor
     """[N,P,2] rotary table"""
-    text: KeyValue
     text_mask: Tensor | None
     """[B,1,1,L] True where a text token counts"""
-    past: KeyValue | None = None
-    """Cached keys and values of the history, when its tokens are not among the N"""
-    actions: ActionKeyValue | None = None
+    meeting: ActionMeeting | None
+    """How noisy tokens meet action tokens"""
+
+
+class LayerMemory(NamedTuple):
+    """Keys and values that one block attends to beside its own tokens'."""
+
+    text: KeyValue
+    past: KeyValue | None
+    """Cached history, when its tokens are not among the N"""
+    actions: KeyValue | None
 
 
 def matmul_dtype(x: Tensor) -> torch.dtype:
@@ -109,17 +116,19 @@ class Block(nn.Module):
         self.norm2 = AffineNorm(dim, eps) if cross_attn_norm else PlainCast()
         self.ffn = FeedForward(dim, ffn_dim)
 
-    def forward(self, x: Tensor, inputs: BlockInputs, keep_history: bool = True) -> Tensor:
+    def forward(
+        self, x: Tensor, shared: Shared, memory: LayerMemory, keep_history: bool = True
+    ) -> Tensor:
         """[B,N,D] to [B,N,D], or to the noisy tokens only when the history is needed no more."""
-        shift, scale, gate, *ffn_rows = self._modulation(inputs.modulation)
-        rows = inputs.rows
+        shift, scale, gate, *ffn_rows = self._modulation(shared.modulation)
+        rows = shared.rows
         normed = norm_modulate(x, scale, shift, rows, self.eps, matmul_dtype(x))
-        attended = self.attn1(normed, inputs.table, rows.head, inputs.past, keep_history)
+        attended = self.attn1(normed, shared.table, rows.head, memory.past, keep_history)
         if rows.head and not keep_history:
             x, rows = x[:, rows.head :], Rows(0, rows.span)
             gate, *ffn_rows = (row[:, 1:] for row in (gate, *ffn_rows))
         x = gated_residual(x, attended, gate, rows)
-        x = self._cross(x, inputs, rows.head)
+        x = self._cross(x, shared, memory, rows.head)
         return self._feed_forward(x, ffn_rows, rows)
 
     def history_step(
@@ -139,13 +148,15 @@ class Block(nn.Module):
     def _modulation(self, modulation: Tensor) -> tuple[Tensor, ...]:
         return (self.scale_shift_table.float() + modulation.float()).unbind(2)
 
-    def _cross(self, x: Tensor, inputs: BlockInputs, head: int) -> Tensor:
-        if not self.guidance_cross_attn or not head:
-            out = self.attn2(self.norm2(x), inputs.text, inputs.text_mask, inputs.actions)
-            return x + out.to(x.dtype)
-        old, new = x[:, :head], x[:, head:]
-        out = self.attn2(self.norm2(new), inputs.text, inputs.text_mask, inputs.actions)
-        return torch.cat([old, new + out.to(x.dtype)], dim=1)
+    def _cross(self, x: Tensor, shared: Shared, memory: LayerMemory, head: int) -> Tensor:
+        """Attend to text and actions; history tokens do not, where guidance is for noisy ones."""
+        skipped = head if self.guidance_cross_attn else 0
+        new = x[:, skipped:]
+        out = self.attn2(
+            self.norm2(new), memory.text, shared.text_mask, memory.actions, shared.meeting
+        )
+        new = new + out.to(x.dtype)
+        return torch.cat([x[:, :skipped], new], dim=1) if skipped else new
 
     def _feed_forward(self, x: Tensor, ffn_rows: list[Tensor], rows: Rows) -> Tensor:
         shift, scale, gate = ffn_rows

@@ -27,7 +27,7 @@ Dimensions: B batch, C latent channels, T latent frames, h w latent rows and col
 P = head width / 2, R modulation rows.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -35,18 +35,16 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from helios_core.attention import ActionKeyValue, KeyValue
-from helios_core.blocks import Block, BlockInputs, OutputNorm, Patcher, matmul_dtype
+from helios_core.attention import ActionMeeting, KeyValue
+from helios_core.blocks import Block, LayerMemory, OutputNorm, Patcher, Shared, matmul_dtype
 from helios_core.conditioning import ActionEncoder, TimeTextEmbedding
-from helios_core.config import TransformerConfig, token_grid, tokens_per_frame
-from helios_core.memory import FrameIndices, History, frame_indices
-from helios_core.rope import rotary_table
+from helios_core.config import TransformerConfig, tokens_per_frame
+from helios_core.memory import FrameIndices, History
+from helios_core.positions import Positions, earlier_or_same
 from kernels.norm import Rows
 
 MIN_SIGMA = 0.05
 """A predicted clean latent is turned into a velocity by dividing by at least this."""
-TABLES_KEPT = 32
-"""Rotary tables kept per model; sizes and stages are few."""
 OLD_NAMES = {"scale_shift_table": "norm_out.scale_shift_table"}
 """Parameter names of older training checkpoints, and what they are called now."""
 FP32_PARAMETERS = ("time_embedder", "scale_shift_table", "norm2", "history_key_scale")
@@ -99,7 +97,7 @@ class HeliosTransformer(nn.Module):
         super().__init__()
         self.config = config
         self.checkpoint_blocks = False
-        self._tables: dict[tuple, Tensor] = {}
+        self.positions = Positions(config)
         dim, patch = config.dim, config.patch
         self.patch_embedding = Patcher(config.in_channels, dim, patch)
         if config.multi_term_memory:
@@ -124,15 +122,9 @@ class HeliosTransformer(nn.Module):
         if self.actions is not None and self.actions.to_modulation is not None:
             nn.init.zeros_(self.actions.to_modulation.weight)
         if self.config.multi_term_memory:
-            for patcher, factor in (
-                (self.patch_short, 1),
-                (self.patch_mid, 2),
-                (self.patch_long, 4),
-            ):
-                wide = self.patch_embedding.weight
-                for axis in (2, 3, 4):
-                    wide = wide.repeat_interleave(factor, dim=axis)
-                patcher.weight.copy_(wide / factor**3)
+            _average(self.patch_embedding, self.patch_short, 1)
+            _average(self.patch_embedding, self.patch_mid, 2)
+            _average(self.patch_embedding, self.patch_long, 4)
 
     @property
     def layers(self) -> Iterable[Block]:
@@ -184,8 +176,8 @@ class HeliosTransformer(nn.Module):
         modulation = self.actions.modulation(embedded)
         if tokens is None:
             return ActionCache(None, modulation)
-        places = self._noisy_indices(indices, frames)
-        table = self._time_table(places, self.actions.config.window, tokens.device)
+        places = self.positions.noisy(indices, frames)
+        table = self.positions.time(places, self.actions.config.window, tokens.device)
         layers = tuple(block.attn2.action_key_value(tokens, table) for block in self.layers)
         return ActionCache(layers, modulation)
 
@@ -214,31 +206,41 @@ class HeliosTransformer(nn.Module):
         x, table, head = self._tokens(noisy, history)
         span = tokens_per_frame(self.config, rows, columns)
         per_frame = actions is not None and actions.modulation is not None
-        layout = Rows(head, span if per_frame else span * frames)
         modulation, last_rows = self._modulation(timestep, head, actions, matmul_dtype(x))
-        x = self._run_blocks(x, modulation, layout, table, cache, history, actions, span)
-        out = self.norm_out(x, last_rows, Rows(0, layout.span))
+        shared = Shared(
+            modulation=modulation,
+            rows=Rows(head, span if per_frame else span * frames),
+            table=table,
+            text_mask=cache.mask,
+            meeting=self._action_meeting(actions, indices, frames, span, x.device),
+        )
+        x = self._run_blocks(x.to(self.residual_dtype), shared, cache, history, actions)
+        out = self.norm_out(x, last_rows, Rows(0, shared.rows.span))
         velocity = self._unpatch(self.proj_out(out), frames, rows, columns)
         return self._as_velocity(velocity, noisy, timestep)
 
-    def _run_blocks(self, x, modulation, layout, table, text, history, actions, span) -> Tensor:
-        meet = self._action_meeting(actions, table, layout.head, x.shape[1], span, history)
-        x = x.to(self.residual_dtype)
+    def _run_blocks(
+        self,
+        x: Tensor,
+        shared: Shared,
+        text: TextCache,
+        history: History | HistoryCache | None,
+        actions: ActionCache | None,
+    ) -> Tensor:
+        """All blocks; the last one returns the noisy tokens only."""
+        pasts = history.layers if isinstance(history, HistoryCache) else None
+        moves = None if actions is None else actions.layers
         for i, block in enumerate(self.layers):
-            inputs = BlockInputs(
-                modulation=modulation,
-                rows=layout,
-                table=table,
+            memory = LayerMemory(
                 text=text.layers[i],
-                text_mask=text.mask,
-                past=history.layers[i] if isinstance(history, HistoryCache) else None,
-                actions=meet and _met(actions, i, *meet),
+                past=None if pasts is None else pasts[i],
+                actions=None if moves is None else moves[i],
             )
             keep = i < self.config.layers - 1
             if self.checkpoint_blocks and torch.is_grad_enabled():
-                x = checkpoint(block, x, inputs, keep, use_reentrant=False)
+                x = checkpoint(block, x, shared, memory, keep, use_reentrant=False)
             else:
-                x = block(x, inputs, keep)
+                x = block(x, shared, memory, keep)
         return x
 
     def _check_inputs(self, noisy: Tensor, text, history: History | HistoryCache | None) -> None:
@@ -273,8 +275,8 @@ class HeliosTransformer(nn.Module):
         """Tokens [B,N,D], rotary table [N,P,2], and how many of them are history."""
         x = self.patch_embedding(noisy)
         indices = None if history is None else history.indices
-        frames = self._noisy_indices(indices, noisy.shape[2])
-        table = self._table(frames, noisy.shape[3], noisy.shape[4], 1, x.device)
+        frames = self.positions.noisy(indices, noisy.shape[2])
+        table = self.positions.grid(frames, noisy.shape[3], noisy.shape[4], 1, x.device)
         if not isinstance(history, History):
             return x, table, 0
         old, old_table = self._history_tokens(history)
@@ -286,7 +288,7 @@ class HeliosTransformer(nn.Module):
             raise ValueError("this model has no memory patches: pass history=None")
         rows, columns = history.short.shape[3:]
         self.config.check_size(rows, columns)
-        indices = history.indices or self._default_indices(1)
+        indices = self.positions.indices(history.indices, 1)
         parts = []
         if history.long is not None:
             parts.append((history.long, self.patch_long, indices.long, 4))
@@ -301,46 +303,10 @@ class HeliosTransformer(nn.Module):
                 )
         tokens = [patcher(latents) for latents, patcher, _, _ in parts]
         tables = [
-            self._table(places, rows, columns, pool, history.short.device)
+            self.positions.grid(places, rows, columns, pool, history.short.device)
             for _, _, places, pool in parts
         ]
         return torch.cat(tokens, dim=1), torch.cat(tables)
-
-    def _default_indices(self, frames: int) -> FrameIndices:
-        return frame_indices(self.config.history_sizes, frames, anchor=self.config.anchor)
-
-    def _noisy_indices(self, indices: FrameIndices | None, frames: int) -> tuple[float, ...]:
-        noisy = (indices or self._default_indices(frames)).noisy
-        if len(noisy) != frames:
-            raise ValueError(f"{frames} noisy latent frames but {len(noisy)} frame indices")
-        return noisy
-
-    def _table(self, frames, rows, columns, pool, device) -> Tensor:
-        """Rotary table of latent rows and columns."""
-        dims, theta = self.config.rope_dim, self.config.rope_theta
-        grid = token_grid(self.config, rows, columns)
-        return self._kept(
-            (frames, grid, pool, device),
-            lambda: rotary_table(frames, *grid, dims=dims, theta=theta, pool=pool, device=device),
-        )
-
-    def _time_table(self, frames, repeats: int, device) -> Tensor:
-        """Table that turns by time only, each latent frame `repeats` times."""
-        dims, theta = self.config.rope_dim, self.config.rope_theta
-        places = tuple(frame for frame in frames for _ in range(repeats))
-        return self._kept(
-            (frames, repeats, device),
-            lambda: rotary_table(places, 1, 1, dims=dims, theta=theta, device=device),
-        )
-
-    def _kept(self, key: tuple, make: Callable[[], Tensor]) -> Tensor:
-        """A table made once; only the newest few are kept."""
-        if key not in self._tables:
-            if len(self._tables) >= TABLES_KEPT:
-                self._tables.pop(next(iter(self._tables)))
-            with torch.inference_mode(False):  # a training step may use it later
-                self._tables[key] = make()
-        return self._tables[key]
 
     # Conditioning ---------------------------------------------------------------------------
 
@@ -370,21 +336,19 @@ class HeliosTransformer(nn.Module):
             raise ValueError(f"actions have shape {tuple(actions.shape)}; this call wants {wanted}")
 
     def _action_meeting(
-        self, actions: ActionCache | None, table, head: int, tokens: int, span: int, history
-    ) -> tuple[Tensor, Tensor | None] | None:
-        """Query table and mask of the action attention, the same for every layer."""
-        if actions is None or actions.layers is None:
+        self,
+        actions: ActionCache | None,
+        indices: FrameIndices | None,
+        frames: int,
+        span: int,
+        device,
+    ) -> ActionMeeting | None:
+        """A noisy token meets the actions of its latent frame and of those before."""
+        if actions is None or actions.layers is None or self.config.actions is None:
             return None
-        indices = None if history is None else history.indices
-        steps = (tokens - head) // span
-        device = table.device
-        query = self._time_table(self._noisy_indices(indices, steps), span, device)
-        if steps == 1:
-            return query, None
-        assert self.config.actions is not None
-        own = torch.arange(steps, device=device)
-        seen = own.repeat_interleave(self.config.actions.window)
-        return query, own.repeat_interleave(span)[:, None] >= seen[None, :]
+        table = self.positions.time(self.positions.noisy(indices, frames), span, device)
+        window = self.config.actions.window
+        return ActionMeeting(table, earlier_or_same(frames, span, window, device))
 
     # Output ---------------------------------------------------------------------------------
 
@@ -401,9 +365,12 @@ class HeliosTransformer(nn.Module):
         return (noisy.float() - out.float()) / sigma
 
 
-def _met(actions: ActionCache, layer: int, table: Tensor, mask: Tensor | None) -> ActionKeyValue:
-    assert actions.layers is not None
-    return ActionKeyValue(*actions.layers[layer], query_table=table, mask=mask)
+def _average(fine: Patcher, coarse: Patcher, factor: int) -> None:
+    """Make a coarse patcher the average of the fine one over its patches."""
+    weight = fine.weight
+    for axis in (2, 3, 4):
+        weight = weight.repeat_interleave(factor, dim=axis)
+    coarse.weight.copy_(weight / factor**3)
 
 
 def _times(patch: tuple[int, int, int], factor: int) -> tuple[int, int, int]:

@@ -14,7 +14,8 @@ from torch.utils._pytree import tree_leaves
 from helios_core.conditioning import ActionConditioning
 from helios_core.config import TransformerConfig, helios_14b, small
 from helios_core.memory import make_history
-from helios_core.transformer import TABLES_KEPT, HeliosTransformer, join_text
+from helios_core.positions import TABLES_KEPT
+from helios_core.transformer import HeliosTransformer, join_text
 
 ACTIONS = ActionConditioning(channels=3, window=2, width=8)
 TINY = TransformerConfig(
@@ -160,8 +161,8 @@ def test_tables_made_while_playing_serve_training() -> None:
         model(**given)
     model(**given).sum().backward()
     for rows in range(1, 40):
-        model._table((0.0,), 2 * rows, 2, 1, torch.device("cpu"))
-    assert len(model._tables) == TABLES_KEPT
+        model.positions.grid((0.0,), 2 * rows, 2, 1, torch.device("cpu"))
+    assert len(model.positions._tables) == TABLES_KEPT
 
 
 # Actions ----------------------------------------------------------------------------------------
