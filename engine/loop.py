@@ -17,6 +17,7 @@ import numpy as np
 from engine.chunk import Chunk
 from engine.headless import ending
 from engine.input.events import Command, InputSource
+from engine.interrupt import careful
 from engine.meter import Meter
 from engine.present.api import HudData
 from engine.session import Session
@@ -76,15 +77,16 @@ class Loop:
     def run(self) -> Outcome:
         """Play until the player, the scene or the frame limit ends it."""
         session = self.session
-        try:
-            with quick_switching():
+        with quick_switching(), careful() as interrupt:
+            try:
                 session.begin()
                 while not self._over():
+                    interrupt.check()
                     if session.producer.failure is not None:
                         return self._fail(session.producer.failure)
                     self._pace(self.tick())
-        finally:
-            session.close()
+            finally:
+                session.close()
         ended = self._jump is not None
         return Outcome(frames=self.frames, jump=self._jump or "", scene_ended=ended)
 

@@ -19,6 +19,7 @@ from engine.frame_hash import FrameHash
 from engine.headless import HeadlessResult, play_headless
 from engine.input.events import PromptEntered
 from engine.intake import Intake
+from engine.interrupt import careful
 from engine.maker import ChunkMaker
 from engine.opening import Opening, OpeningConfig, open_play
 from engine.present.api import Overlay
@@ -68,33 +69,54 @@ def render(
     opening = open_play(opening_config)
     if config.frames is None and not _ends(opening):
         raise ValueError("this never ends by itself; say how long: --frames N")
-    hashed, scenes, done = FrameHash(), [], 0
-    film = None if config.out is None else Film(config.out, fps=round(opening.fps))
-    started, recording = time.perf_counter(), config.record
-    while True:
-        scenes.append(str(opening.scene.path) if opening.scene else "")
-        left = None if config.frames is None else config.frames - done
-        stage, studio = _stage(opening, config, say, hashed, film)
-        if recording is not None:
-            studio.start_recording(recording)
-        result = _play(opening, stage, left, lambda n, before=done: on_frame(before + n))
-        film = stage.release_film()
-        stage.close()
-        done += result.frames
-        if not result.jump:
-            break
-        opening_config = replace(opening_config, what=result.jump, actions=None)
-        opening = open_play(opening_config, world=opening.world)
-    if film is not None:
-        film.close()
+    started = time.perf_counter()
+    with careful() as interrupt:
+
+        def each_frame(done: int) -> None:
+            interrupt.check()
+            on_frame(done)
+
+        done, frame_hash, scenes, fps = _play_all(opening, opening_config, config, say, each_frame)
     return Rendered(
         frames=done,
-        frame_hash=hashed.hexdigest(),
+        frame_hash=frame_hash,
         seconds=time.perf_counter() - started,
-        fps=opening.fps,
+        fps=fps,
         pack=opening.world.info.name,
-        scenes=tuple(filter(None, scenes)),
+        scenes=scenes,
     )
+
+
+def _play_all(
+    opening: Opening,
+    opening_config: OpeningConfig,
+    config: RenderConfig,
+    say: Callable[[str], None],
+    on_frame: Callable[[int], None],
+) -> tuple[int, str, tuple[str, ...], float]:
+    """Scene after scene; frames presented, their hash, the scenes, and the last one's pace."""
+    film = None if config.out is None else Film(config.out, fps=round(opening.fps))
+    hashed, scenes, done = FrameHash(), [], 0
+    try:
+        while True:
+            scenes.append(str(opening.scene.path) if opening.scene else "")
+            left = None if config.frames is None else config.frames - done
+            stage, studio = _stage(opening, config, say, hashed, film)
+            if config.record is not None:
+                studio.start_recording(config.record)
+            try:
+                result = _play(opening, stage, left, lambda n, before=done: on_frame(before + n))
+            finally:
+                film = stage.release_film()
+                stage.close()
+            done += result.frames
+            if not result.jump:
+                return done, hashed.hexdigest(), tuple(filter(None, scenes)), opening.fps
+            opening_config = replace(opening_config, what=result.jump, actions=None)
+            opening = open_play(opening_config, world=opening.world)
+    finally:
+        if film is not None:
+            film.close()
 
 
 def _ends(opening: Opening) -> bool:

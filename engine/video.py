@@ -68,8 +68,9 @@ class Film:
             if self._stream is not None:
                 self._container.mux(self._stream.encode(None))
             self._container.close()
-        except OSError as error:
-            self._failure = OSError(f"{self.path}: {error.strerror or error}")
+        except Exception as error:  # whatever it is, `write` and `close` raise it to the player
+            reason = getattr(error, "strerror", None) or error
+            self._failure = OSError(f"{self.path}: {reason}")
             while self._queue.get() is not None:
                 pass
 

@@ -1,0 +1,99 @@
+"""Action to photon against the latch formula, on a fake clock; flatness of long play."""
+
+import numpy as np
+import pytest
+
+from engine.clock import FakeClock
+from engine.measure import formula, measure_flatness, measure_latch
+from engine.synthetic import SyntheticWorld, frame_action, frame_number
+from helios_core.null_world import NullWorld
+from tests.engine.playing import play
+
+
+@pytest.mark.parametrize("chunk_frames", [4, 33])
+@pytest.mark.parametrize("make", [0.05, 0.15, 0.4])
+def test_action_to_photon_follows_the_latch_formula(make, chunk_frames):
+    result = measure_latch(make=make, chunk_frames=chunk_frames, events=60, clock=FakeClock())
+    assert result.error < 0.001
+    assert len(result.measured) == 60 and np.isfinite(result.measured).all()
+    period = max(make, chunk_frames / 20)
+    assert min(result.measured) >= make
+    assert max(result.measured) <= period + make + result.margin + 0.005
+
+
+def test_the_formula_takes_the_first_chunk_that_is_latched_after_the_event():
+    starts = [(1.0, 0.2), (1.5, 0.2), (2.0, 0.2)]
+    assert formula(0.79, starts) == pytest.approx(0.21)
+    assert formula(0.81, starts) == pytest.approx(0.69)
+    assert formula(1.9, starts) == np.inf
+
+
+def test_a_synthetic_picture_says_what_it_was_made_from():
+    world = SyntheticWorld(FakeClock(), make=0.1)
+    state = world.start(seed=0)
+    for _ in range(300):
+        state, _ = world.generate(state, None)
+    actions = world.info.spec.build(4, strafe=-1.0)
+    _, frames = world.advance(state, actions)
+    assert frame_number(frames[2]) == 1202
+    assert frame_action(frames[0], 1) == pytest.approx(-1.0, abs=0.01)
+    assert world.clock.now() == pytest.approx(301 * 0.1 - 300 * 0.02)
+
+
+def flat(samples) -> None:
+    first, last = samples[2], samples[-1]
+    assert last.resident <= first.resident * 1.01
+    assert (last.threads, last.files) == (first.threads, first.files)
+
+
+def test_headless_memory_is_flat():
+    flat(measure_flatness(NullWorld(height=64, width=96), frames=6000, on_frame=lambda n: None))
+
+
+@pytest.mark.full
+def test_headless_memory_is_flat_over_100_000_frames():
+    flat(measure_flatness(NullWorld(), frames=100_000, on_frame=lambda n: None))
+
+
+@pytest.mark.full
+def test_chunk_2000_of_a_random_helios_costs_what_chunk_100_does():
+    import torch
+
+    from helios_core.packs import load_world
+
+    torch.set_num_threads(1)
+    world = load_world("random")
+    state, action = world.start(seed=0, prompt=world.info.presets[0]), world.info.spec.zeros(4)
+    import time
+
+    early, late = [], []
+    for n in range(2050):
+        started = time.thread_time()
+        state, _ = world.advance(state, action)
+        if 50 <= n < 150 or n >= 1950:
+            (early if n < 150 else late).append(time.thread_time() - started)
+    assert np.median(late) <= 1.02 * np.median(early)
+    assert len(world.save_state(state)) < 1 << 20
+
+
+def test_windowed_memory_and_files_are_bounded_however_long_it_runs(tmp_path):
+    """Minutes of play on a fake clock: nothing in the session grows but its files on disk."""
+    run = play(tmp_path, frames=12_000, memory_seconds=10.0, disk_bytes=200_000)
+    session = run.session
+    inner = run.window.show
+
+    def show(frame, hud, overlays) -> None:
+        inner(frame, hud, overlays)
+        del run.window.shown[:-1]
+
+    run.window.show = show
+    sizes: list[tuple[int, int]] = []
+    session.store.close = session.log.close = lambda: None
+    run.world._before_generate = lambda chunk: sizes.append(
+        (len(session.store._recent), len(session.store._reels))
+    )
+    run.loop.run()
+    assert max(kept for kept, _ in sizes) <= 51 and max(reels for _, reels in sizes) <= 4
+    assert session.store.disk_bytes <= 260_000
+    assert session.log.chunks == 3_000
+    assert len(run.loop.meter.times) <= 4096

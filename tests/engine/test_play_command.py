@@ -1,0 +1,183 @@
+"""`helios play` and `helios bench play` as a user runs them: files, exit codes, sentences."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.cli import main
+from engine.input.events import Command
+from engine.video import png_bytes, read_clip
+from tests.engine.playing import play
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def helios(*arguments: object, capsys=None) -> tuple[int, str, str]:
+    code = main([str(a) for a in arguments])
+    out = capsys.readouterr()
+    return code, out.out, out.err
+
+
+@pytest.fixture
+def script(tmp_path) -> Path:
+    path = tmp_path / "walk.txt"
+    path.write_text("0-23: move_forward\n24-47: look_yaw=-60, run  # turn\n")
+    return path
+
+
+def test_a_headless_play_is_the_same_every_time(tmp_path, script, capsys):
+    hashes = []
+    for name in ("a.mp4", "b.mp4"):
+        code, out, _ = helios(
+            *("play", "--headless", "--pack", "null", "--frames", 50, "--out", tmp_path / name),
+            *("--actions", script, "--seed", 3),
+            capsys=capsys,
+        )
+        assert code == 0
+        hashes.append(out.split("frame hash ")[1])
+    assert hashes[0] == hashes[1]
+    assert read_clip(tmp_path / "a.mp4").shape == (50, 384, 640, 3)
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+    _, out, _ = helios(
+        "play", "--headless", "--pack", "null", "--frames", 50, "--seed", 3, capsys=capsys
+    )
+    assert out.split("frame hash ")[1] != hashes[0], "the script matters"
+
+
+def test_a_recording_is_a_dataset(tmp_path, script, capsys):
+    from engine.rollouts.reader import RolloutDataset
+
+    code, *_ = helios(
+        *("play", "--headless", "--pack", "null", "--frames", 30, "--actions", script),
+        *("--record", tmp_path / "roll"),
+        capsys=capsys,
+    )
+    dataset = RolloutDataset.open(tmp_path / "roll")
+    assert code == 0 and [e.length for e in dataset.episodes] == [30]
+    window = dataset.read(0, 0, 30)
+    assert window.applied[10, 0] == 1.0 and window.applied[26, 2] == pytest.approx(-60)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--headless", "--pack", "null"], "say how long"),
+        (["--headless", "--frames", "0"], "at least 1"),
+        (["--pack", "nul", "--headless", "--frames", "4"], "did you mean 'null'"),
+        (["nowhere.yaml", "--headless", "--frames", "4"], "no such scene or session"),
+        (["--out", "a.mp4"], "--headless"),
+        (["--image", "a.png", "--clip", "b.mp4"], "not from both"),
+        (["--headless", "--pack", "null", "--frames", "4", "--image", "no.png"], "no such file"),
+        (["--headless", "--pack", "null", "--frames", "4", "--out", "a.avi"], "mp4"),
+        (["--headless", "--pack", "null", "--frames", "4", "--device", "tpu"], "not known"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_2(arguments, sentence, capsys, tmp_path, monkeypatch):
+    if "tpu" in arguments:
+        arguments = ["random" if a == "null" else a for a in arguments]
+    monkeypatch.chdir(tmp_path)
+    code, _, err = helios("play", *arguments, capsys=capsys)
+    assert code == 2 and sentence in err
+    assert err.startswith("helios play: ") and err.count("\n") == 1 and "Traceback" not in err
+
+
+def test_a_bad_script_names_its_line(tmp_path, capsys):
+    (tmp_path / "bad.txt").write_text("0-3: move_forward\n4: fly\n")
+    code, _, err = helios(
+        *("play", "--headless", "--pack", "null", "--frames", 4),
+        *("--actions", tmp_path / "bad.txt"),
+        capsys=capsys,
+    )
+    assert code == 2 and "bad.txt:2" in err and "fly" in err
+
+
+def test_a_wrong_window_size_is_refused(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(["play", "--window", "10x10"])
+    assert exit_.value.code == 2 and "320x200" in capsys.readouterr().err
+
+
+def test_an_image_starts_a_world(tmp_path, capsys):
+    (tmp_path / "a.png").write_bytes(png_bytes(np.zeros((48, 64, 3), np.uint8)))
+    code, *_ = helios(
+        *("play", "--headless", "--pack", "null", "--frames", 4, "--image", tmp_path / "a.png"),
+        capsys=capsys,
+    )
+    assert code == 0
+
+
+def test_a_session_goes_on_headless(tmp_path, capsys):
+    from helios_core.null_world import NullWorld
+
+    path = tmp_path / "s.helios"
+    run = play(
+        tmp_path,
+        events=[Command("save", 1.0, str(path))],
+        frames=40,
+        world=None,
+    )
+    run.world.info = NullWorld().info
+    run.loop.run()
+    code, out, _ = helios("play", path, "--headless", "--frames", 8, capsys=capsys)
+    assert code == 0 and "8 frames of null" in out
+    other = tmp_path / "other.helios"
+    play(tmp_path, events=[Command("save", 1.0, str(other))], frames=40).loop.run()
+    code, _, err = helios("play", other, "--headless", "--frames", 8, capsys=capsys)
+    assert code == 2 and "saved with pack 'null'" in err
+
+
+def child(*arguments: object, **environment: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "engine", *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("headless", [True, False])
+def test_ctrl_c_leaves_whole_files_and_exit_130(tmp_path, headless):
+    from engine.rollouts.reader import RolloutDataset
+
+    mode = ["--headless", "--out", tmp_path / "a.mp4"] if headless else ["--no-sound"]
+    game = child(
+        *("play", "--pack", "null", "--frames", 1_000_000, "--record", tmp_path / "roll", *mode),
+        SDL_VIDEODRIVER="dummy",
+        HELIOS_HOME=str(tmp_path),
+    )
+    end = time.monotonic() + 30
+    while not list(tmp_path.glob("roll/**/*.arrow*")) and time.monotonic() < end:
+        time.sleep(0.05)
+    time.sleep(0.6)
+    game.send_signal(signal.SIGINT)
+    _, err = game.communicate(timeout=30)
+    assert game.returncode == 130, err
+    assert "Traceback" not in err
+    episodes = RolloutDataset.open(tmp_path / "roll").episodes
+    assert len(episodes) == 1 and episodes[0].length > 0 and episodes[0].complete
+    if headless:
+        assert len(read_clip(tmp_path / "a.mp4", most=10)) > 0
+
+
+def test_help_shows_an_example(capsys):
+    for command in (["play"], ["bench", "play"]):
+        with pytest.raises(SystemExit) as exit_:
+            main([*command, "--help"])
+        out = capsys.readouterr().out
+        assert exit_.value.code == 0 and "example:" in out and "helios" in out
+
+
+def test_the_flatness_report_ends_in_json(capsys):
+    code, out, _ = helios("bench", "play", "--flat", 400, capsys=capsys)
+    report = json.loads(out.splitlines()[-1])
+    assert code == 0 and report["pack"] == "null" and report["frames"] == 400
+    assert "cpu" in report["hardware"]
