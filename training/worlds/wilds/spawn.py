@@ -12,7 +12,7 @@ from torch import Tensor
 
 from training.worlds.wilds import biomes, noise, objects, physics, weather
 from training.worlds.wilds.physics import Body
-from training.worlds.wilds.terrain import Land
+from training.worlds.wilds.terrain import Land, Place
 
 if TYPE_CHECKING:
     from training.worlds.wilds.world import State, WildsConfig
@@ -85,12 +85,26 @@ def _score(land: Land, x: Tensor, z: Tensor, h: Tensor) -> tuple[Tensor, Tensor]
     gap = (woods.dx**2 + woods.dz**2).sqrt() - objects.trunks(woods)
     gap = torch.where(woods.kind >= 0, gap, 99.0).amin(1)
     steep = (g.slope_x**2 + g.slope_z**2).sqrt()
-    score = 30 * g.blend + 40 * (0.9 - g.height).clamp(min=0) + 25 * (steep - 0.25).clamp(min=0)
-    score = score + 0.35 * (g.height - 2.6).abs().clamp(max=12)
+    score = 30 * g.blend + 40 * (0.6 - g.height).clamp(min=0) + 25 * (steep - 0.25).clamp(min=0)
+    score = score + 0.35 * (g.height - 1.9).abs().clamp(max=12)
     score = score + 0.15 * (away - 55).abs().clamp(max=60) + 20 * (2.2 - gap).clamp(min=0)
     score = score + 60 * (18 - away).clamp(min=0)
     drift = (noise.unit(h, 3) - 0.5) * 1.3
-    return score + 4 * noise.unit(h, 4), torch.atan2(dx, dz) + drift
+    wet, shore = _shore(land, place)
+    score = score + torch.where(wet, 0.0, 6.0) + 4 * noise.unit(h, 4)
+    towards = torch.where(wet & (noise.unit(h, 5) < 0.4), shore, torch.atan2(dx, dz) + drift)
+    return score, towards
+
+
+def _shore(land: Land, place: Place) -> tuple[Tensor, Tensor]:
+    """Whether there is water within sight, and the yaw towards most of it."""
+    turn = torch.arange(8, device=land.seeds.device) * (torch.pi / 4)
+    away = torch.tensor([14.0, 26.0, 42.0], device=turn.device)
+    n = len(land.seeds)
+    dx, dz = ((f[:, None] * away).expand(n, 8, 3) for f in (turn.sin(), turn.cos()))
+    wet = (land.height(place, dx, dz) < -0.2).float().sum(2)
+    most, which = wet.max(1)
+    return most > 1.5, turn[which]
 
 
 def start(seeds: Tensor, config: WildsConfig) -> tuple[Land, State]:
