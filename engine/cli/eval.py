@@ -1,0 +1,27 @@
+"""`helios eval`: how good a world is, in figures with intervals, plots and videos."""
+
+import argparse
+
+EXAMPLE = "helios eval wilds --suite fidelity,action --out runs/eval"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("pack", help="name or folder of a pack")
+    parser.add_argument(
+        "--suite", default="all", help="comma-separated: fidelity, action, drift, prompt, revisit"
+    )
+    parser.add_argument("--quick", action="store_true", help="a few clips: minutes, wide intervals")
+    parser.add_argument("--out", default="", help="folder of the report (default: runs/eval/PACK)")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", default=None, help="bfloat16, float16 or float32")
+
+
+def run(args: argparse.Namespace) -> int:
+    from helios_core.packs import load_world
+    from training.evaluation.run import SUITES, evaluate
+
+    suites = list(SUITES) if args.suite == "all" else [s for s in args.suite.split(",") if s]
+    world = load_world(args.pack, device=args.device, dtype=args.dtype)
+    path = evaluate(world, suites, args.out or f"runs/eval/{world.info.name}", quick=args.quick)
+    print(f"report: {path}")
+    return 0

@@ -1,0 +1,92 @@
+"""Metrics against values computed by hand or by brute force."""
+
+import numpy as np
+import pytest
+
+from training.evaluation import metrics
+from training.evaluation.statistics import Figure, share
+
+RNG = np.random.default_rng(0)
+PICTURES = RNG.integers(0, 256, (6, 24, 32, 3)).astype(np.uint8)
+
+
+def test_psnr_is_ten_logs_of_the_error() -> None:
+    other = np.clip(PICTURES.astype(int) + 5, 0, 255).astype(np.uint8)
+    error = ((PICTURES.astype(float) - other) ** 2).mean((1, 2, 3))
+    assert np.allclose(metrics.psnr(PICTURES, other), 10 * np.log10(255**2 / error))
+    assert (metrics.psnr(PICTURES, PICTURES) == metrics.BEST_PSNR).all()
+
+
+def test_pooling_takes_the_mean_error_of_each_window() -> None:
+    error = np.array([0.0, 0.1, 0.2, 0.3])
+    assert np.allclose(metrics.pooled_psnr(error, 2), -10 * np.log10([0.05, 0.15, 0.25]))
+
+
+def test_ssim_is_one_for_equals_and_matches_brute_force() -> None:
+    other = PICTURES[::-1].copy()
+    assert np.allclose(metrics.ssim(PICTURES, PICTURES), 1)
+    x, y = metrics.luma(PICTURES[:1])[0], metrics.luma(other[:1])[0]
+    values = []
+    for i in range(24 - 6):
+        for j in range(32 - 6):
+            a, b = x[i : i + 7, j : j + 7], y[i : i + 7, j : j + 7]
+            c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+            cov = ((a - a.mean()) * (b - b.mean())).sum() / 48
+            top = (2 * a.mean() * b.mean() + c1) * (2 * cov + c2)
+            bottom = (a.mean() ** 2 + b.mean() ** 2 + c1) * (a.var(ddof=1) + b.var(ddof=1) + c2)
+            values.append(top / bottom)
+    assert metrics.ssim(PICTURES[:1], other[:1])[0] == pytest.approx(np.mean(values), rel=1e-6)
+
+
+def test_blur_lowers_sharpness_and_grey_lowers_saturation() -> None:
+    blurred = (PICTURES[:, 1:] // 2 + PICTURES[:, :-1] // 2).astype(np.uint8)
+    assert metrics.sharpness(blurred).mean() < metrics.sharpness(PICTURES).mean()
+    grey = PICTURES.mean(-1, keepdims=True).repeat(3, -1).astype(np.uint8)
+    assert metrics.saturation(grey).max() == 0 < metrics.saturation(PICTURES).min()
+
+
+def test_a_jump_at_every_chunk_is_a_seam() -> None:
+    smooth = np.arange(16)[:, None, None, None] * np.ones((1, 8, 8, 3))
+    jumpy = smooth + 20 * (np.arange(16) // 4)[:, None, None, None]
+    assert metrics.seam_ratio(smooth.astype(np.uint8), 4) == pytest.approx(1, abs=1e-6)
+    assert metrics.seam_ratio(jumpy.astype(np.uint8), 4) == pytest.approx(21, rel=0.01)
+
+
+def test_a_loop_repeats_and_noise_does_not() -> None:
+    loop = np.concatenate([PICTURES, PICTURES])
+    assert metrics.repetition(loop, 6) == 1.0
+    assert metrics.repetition(PICTURES, 3) == 0.0
+
+
+def test_rotation_matches_the_camera_that_turned() -> None:
+    """A far landscape: turning it is the rotation homography, up to resampling."""
+    from training.worlds.wilds.camera import HALF_HEIGHT
+    from training.worlds.wilds.world import Wilds, WildsConfig
+
+    wilds = Wilds([3], 64, 96, config=WildsConfig(weathers=("clear",), hours=(12.0,)))
+    still = wilds.render()[0].numpy()
+    before = wilds.poses()[0]
+    wilds.place(before[0], before[1], yaw=before[4] + 8)
+    wilds.place(before[0], before[1], yaw=before[4], pitch=0)
+    first = wilds.render()[0].numpy()
+    wilds.place(before[0], before[1], yaw=before[4] + 8, pitch=4)
+    turned = wilds.render()[0].numpy()
+    focal = 64 / 2 / HALF_HEIGHT
+    inside = (slice(12, -12), slice(6, -20))
+
+    def match(yaw: float, pitch: float) -> float:
+        warped = metrics.rotate(first, yaw, pitch, focal)
+        return float(metrics.psnr(turned[inside], warped[inside]))
+
+    assert still.shape == first.shape
+    assert match(8, 4) > match(0, 0) + 4
+    assert match(8, 4) > max(match(-8, 4), match(8, -4), match(6, 4), match(8, 2))
+
+
+def test_an_interval_holds_its_mean_and_narrows() -> None:
+    few, many = Figure.of(RNG.normal(3, 1, 10)), Figure.of(RNG.normal(3, 1, 1000))
+    assert few.low < few.mean < few.high
+    assert many.high - many.low < (few.high - few.low) / 3
+    assert share([True, False, True, True]).mean == 0.75
+    with pytest.raises(ValueError, match="finite"):
+        Figure.of([float("nan")])

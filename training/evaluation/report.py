@@ -1,0 +1,112 @@
+"""What an evaluation leaves behind: JSON, plots, and videos of truth and world side by side.
+
+    report = Report(folder)
+    report.figure("fidelity.next_chunk_psnr", figure)
+    report.curve("fidelity", {"world": values, "repeat": values}, "frame", "PSNR (dB)")
+    report.side_by_side("walk", truth, made, fps=20)
+
+F frames, H W pixels.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from training.evaluation.statistics import Figure
+
+
+class Report:
+    """The folder of one evaluation."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.figures: dict[str, Figure] = {}
+        self.notes: dict[str, Any] = {}
+
+    def figure(self, name: str, figure: Figure) -> None:
+        """Keep and print one figure."""
+        self.figures[name] = figure
+        print(f"  {name:<40} {figure}", flush=True)
+
+    def note(self, name: str, value: Any) -> None:
+        """Keep anything else that a reader needs, such as a judge's own exam."""
+        self.notes[name] = value
+
+    def save(self, **facts: Any) -> Path:
+        """Write everything as one JSON file; figures measured before in the folder are kept."""
+        path = self.folder / "evaluation.json"
+        before = json.loads(path.read_text()) if path.exists() else {}
+        body = {
+            **facts,
+            "figures": before.get("figures", {})
+            | {name: figure.to_dict() for name, figure in self.figures.items()},
+            "notes": before.get("notes", {}) | self.notes,
+        }
+        path.write_text(json.dumps(body, indent=1))
+        return path
+
+    def curve(
+        self, name: str, curves: Mapping[str, Sequence[float] | np.ndarray], x: str, y: str,
+        *, step: float = 1.0,
+    ) -> None:  # fmt: skip
+        """One plot of some curves."""
+        import matplotlib
+
+        matplotlib.use("Agg")
+        import matplotlib.pyplot as plt
+
+        drawn, axes = plt.subplots(figsize=(6, 3.4), constrained_layout=True)
+        for label, values in curves.items():
+            axes.plot(np.arange(len(values)) * step, values, label=label, linewidth=1.6)
+        axes.set(xlabel=x, ylabel=y)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.25)
+        if len(curves) > 1:
+            axes.legend(frameon=False)
+        drawn.savefig(self.folder / f"{name}.png", dpi=110)
+        plt.close(drawn)
+
+    def side_by_side(
+        self, name: str, *clips: np.ndarray, fps: int, rows: int = 1, scale: int = 2
+    ) -> None:
+        """An mp4 of clips [F, H, W, 3] beside each other (or [rows, F, H, W, 3] above too)."""
+        stacks = [clip if clip.ndim == 5 else clip[None] for clip in clips]
+        frames = np.concatenate([np.concatenate(list(s[:rows]), 1) for s in stacks], 2)
+        frames = frames.repeat(scale, 1).repeat(scale, 2)
+        write_video(self.folder / f"{name}.mp4", frames, fps)
+
+    def sheet(self, name: str, pictures: np.ndarray, columns: int) -> None:
+        """A contact sheet of pictures [M, H, W, 3]."""
+        rows = -(-len(pictures) // columns)
+        blank = np.zeros((rows * columns - len(pictures), *pictures.shape[1:]), np.uint8)
+        grid = np.concatenate([pictures, blank]).reshape(rows, columns, *pictures.shape[1:])
+        sheet = np.concatenate([np.concatenate(list(row), 1) for row in grid])
+        write_picture(self.folder / f"{name}.png", sheet)
+
+
+def write_video(path: Path, frames: np.ndarray, fps: int) -> None:
+    """uint8 [F, H, W, 3] as H.264."""
+    height, width = (size // 2 * 2 for size in frames.shape[1:3])
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=fps, options={"crf": "23"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for picture in frames[:, :height, :width]:
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def write_picture(path: Path, picture: np.ndarray) -> None:
+    """uint8 [H, W, 3] as PNG."""
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+    with av.open(str(path), "w", format="image2", options={"update": "1"}) as container:
+        stream = container.add_stream("png")
+        stream.height, stream.width = picture.shape[:2]
+        stream.pix_fmt = "rgb24"
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())

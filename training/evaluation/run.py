@@ -1,0 +1,56 @@
+"""Run suites on a world and write the report: the table of suites and their short and full sizes.
+
+evaluate(load_world("wilds"), ["fidelity", "action"], "runs/eval")
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from helios_core.world_api import World
+from training.evaluation.report import Report
+
+SUITES: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "fidelity": ("training.evaluation.suites.fidelity", "FidelityConfig", {"clips": 8}),
+    "action": ("training.evaluation.suites.action", "ActionConfig", {"clips": 8}),
+    "drift": ("training.evaluation.suites.drift", "DriftConfig", {"clips": 2, "minutes": 1.0}),
+    "prompt": ("training.evaluation.suites.prompt", "PromptConfig", {"repeats": 1}),
+    "revisit": ("training.evaluation.suites.revisit", "RevisitConfig", {"clips": 4}),
+}
+"""Suite to module, config class and what `--quick` changes."""
+
+
+def evaluate(
+    world: World,
+    suites: Sequence[str],
+    folder: str | Path,
+    *,
+    quick: bool = False,
+    say: Callable[[str], None] = print,
+) -> Path:
+    """Run the suites in order; the report is saved after each. Returns its JSON file."""
+    unknown = [name for name in suites if name not in SUITES]
+    if unknown:
+        raise ValueError(f"no suite {unknown[0]!r}; there are {', '.join(SUITES)}")
+    report = Report(folder)
+    path = report.folder
+    for name in suites:
+        module_name, config_name, smaller = SUITES[name]
+        module = import_module(module_name)
+        config = getattr(module, config_name)()
+        if quick:
+            config = replace(config, **smaller)
+        say(f"{name}:")
+        begun = time.perf_counter()
+        module.run(world, config, report)
+        report.note(f"{name}.config", {k: getattr(config, k) for k in config.__dataclass_fields__})
+        report.note(f"{name}.seconds", round(time.perf_counter() - begun, 1))
+        path = report.save(
+            pack=world.info.name,
+            pack_hash=world.info.pack_hash,
+            fingerprint=world.info.fingerprint,
+        )
+    return path

@@ -1,0 +1,51 @@
+"""A figure is a mean over clips with a bootstrap interval, its count and its seeds.
+
+figure = Figure.of(values_per_clip, seeds)
+figure.mean, figure.low, figure.high
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+DRAWS = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One measured number."""
+
+    mean: float
+    low: float
+    """Lower end of the 95 % interval over clips."""
+    high: float
+    count: int
+    """Clips (or events) that it is the mean of."""
+    unit: str = ""
+
+    @staticmethod
+    def of(values: Sequence[float] | np.ndarray, *, unit: str = "", seed: int = 0) -> "Figure":
+        """Mean and bootstrap interval of independent values."""
+        array = np.asarray(values, np.float64)
+        array = array[np.isfinite(array)]
+        if len(array) == 0:
+            raise ValueError("a figure needs at least one finite value")
+        rng = np.random.default_rng(seed)
+        means = array[rng.integers(0, len(array), (DRAWS, len(array)))].mean(1)
+        low, high = np.quantile(means, [0.025, 0.975])
+        return Figure(
+            mean=float(array.mean()), low=float(low), high=float(high), count=len(array), unit=unit
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        return {k: round(v, 5) if isinstance(v, float) else v for k, v in asdict(self).items()}
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3g}{self.unit} [{self.low:.3g}, {self.high:.3g}] n={self.count}"
+
+
+def share(hits: Sequence[bool] | np.ndarray, *, seed: int = 0) -> Figure:
+    """The figure of a yes-or-no question."""
+    return Figure.of(np.asarray(hits, np.float64), seed=seed)

@@ -1,0 +1,1 @@
+"""One module per question that an evaluation asks; `training.evaluation.run` has the table."""

@@ -1,0 +1,136 @@
+"""Fidelity: how close a world comes to the truth under the same actions.
+
+The next chunk from true history, and 64 frames on its own pictures; against the truth and against
+the codec's own reconstruction of it (what a perfect transformer would reach), beside repeating the
+last frame and the rotation homography of the known camera motion.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from helios_core.world_api import World
+from training.evaluation import metrics
+from training.evaluation.oracle import Episode, OracleConfig, oracle_episodes
+from training.evaluation.playing import continue_past, next_chunks
+from training.evaluation.report import Report
+from training.evaluation.statistics import Figure
+from training.worlds.wilds.camera import HALF_HEIGHT
+
+POOL = 16
+"""Frames over which squared errors are pooled."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FidelityConfig:
+    """How much is measured."""
+
+    clips: int = 32
+    """Held-out worlds."""
+    frames: int = 64
+    """Frames of the free run."""
+    stride: int = 16
+    """A chunk is forced from the truth at every so many frames."""
+    seed: int = 0
+
+
+def run(world: World, config: FidelityConfig, report: Report) -> None:
+    info = world.info
+    oracle = OracleConfig(count=config.clips, future=config.frames, seed=config.seed)
+    episodes = oracle_episodes(oracle, height=info.height, width=info.width)
+    _codec(world, episodes, report)
+    _next(world, episodes, config, report)
+    _free(world, episodes, config, report)
+
+
+def reconstruct(world: World, episodes: list[Episode]) -> np.ndarray:
+    """What the codec alone makes of the future, [N, F, H, W, 3]."""
+    from helios_core.world import WorldModel
+
+    if not isinstance(world, WorldModel):
+        return np.stack([e.future for e in episodes])
+    import torch
+
+    codec = world.parts.codec
+    out = []
+    with torch.no_grad():
+        for e in episodes:
+            seen = np.concatenate([e.past[-4 * codec.temporal :], e.future])
+            video = torch.from_numpy(seen).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+            latents = codec.encode(video.to(world.parts.device))
+            new = len(e.future) // codec.temporal
+            made = codec.decode(latents, new=new)[0].permute(1, 2, 3, 0)
+            out.append(made.add(1).mul(127.5).round().clamp(0, 255).byte().cpu().numpy())
+    return np.stack(out)
+
+
+def _codec(world: World, episodes: list[Episode], report: Report) -> None:
+    again = reconstruct(world, episodes)
+    truth = np.stack([e.future[: again.shape[1]] for e in episodes])
+    values = metrics.psnr(truth, again).mean(1)
+    report.figure("fidelity.codec_psnr", Figure.of(values, unit=" dB"))
+    turns = np.array([np.abs(np.diff(e.poses[:, 4])).mean() for e in episodes])
+    fastest = turns >= np.quantile(turns, 0.75)
+    report.figure("fidelity.codec_psnr_fast_turns", Figure.of(values[fastest], unit=" dB"))
+
+
+def _next(world: World, episodes: list[Episode], config: FidelityConfig, report: Report) -> None:
+    made, truth = next_chunks(world, episodes, stride=config.stride)
+    chunk = made.shape[1]
+    last, warped = [], []
+    for e in episodes:
+        seen = np.concatenate([e.past[-1:], e.future])
+        for at in range(0, len(e.future) - chunk + 1, config.stride):
+            last.append(np.repeat(seen[at : at + 1], chunk, 0))
+            warped.append(_turned(seen[at], e.poses[at : at + chunk + 1]))
+    scores = {
+        "world": metrics.psnr(truth, made).mean(1),
+        "repeat": metrics.psnr(truth, np.stack(last)).mean(1),
+        "rotation": metrics.psnr(truth, np.stack(warped)).mean(1),
+    }
+    for name, values in scores.items():
+        report.figure(f"fidelity.next_chunk_psnr.{name}", Figure.of(values, unit=" dB"))
+    for other in ("repeat", "rotation"):
+        gain = scores["world"] - scores[other]
+        report.figure(f"fidelity.next_chunk_gain.{other}", Figure.of(gain, unit=" dB"))
+
+
+def _turned(picture: np.ndarray, poses: np.ndarray) -> np.ndarray:
+    """The picture rotated to each later pose, [F, H, W, 3]."""
+    focal = picture.shape[0] / 2 / HALF_HEIGHT
+    out = []
+    for pose in poses[1:]:
+        yaw = (pose[4] - poses[0, 4] + 180) % 360 - 180
+        out.append(metrics.rotate(picture, yaw, pose[5] - poses[0, 5], focal))
+    return np.stack(out)
+
+
+def _free(world: World, episodes: list[Episode], config: FidelityConfig, report: Report) -> None:
+    made = continue_past(world, episodes)
+    frames = made.shape[1]
+    truth = np.stack([e.future[:frames] for e in episodes])
+    best = reconstruct(world, episodes)[:, :frames]
+    repeat = np.stack([np.repeat(e.past[-1:], frames, 0) for e in episodes])
+    warped = np.stack([_turned(e.past[-1], e.poses[: frames + 1]) for e in episodes])
+    errors = {
+        "world": metrics.squared_error(truth, made),
+        "codec": metrics.squared_error(truth, best),
+        "repeat": metrics.squared_error(truth, repeat),
+        "rotation": metrics.squared_error(truth, warped),
+    }
+    for name, error in errors.items():
+        report.figure(
+            f"fidelity.free_psnr.{name}",
+            Figure.of(metrics.to_psnr(error.mean(1)), unit=" dB"),
+        )
+    against = metrics.to_psnr(metrics.squared_error(best, made).mean(1))
+    report.figure("fidelity.free_psnr.world_to_codec", Figure.of(against, unit=" dB"))
+    ssim = [metrics.ssim(t, m).mean() for t, m in zip(truth, made, strict=True)]
+    report.figure("fidelity.free_ssim.world", Figure.of(ssim))
+    worst = [metrics.pooled_psnr(e, POOL).min() for e in errors["world"]]
+    report.figure("fidelity.free_psnr.worst_window", Figure.of(worst, unit=" dB"))
+    curves = {name: metrics.to_psnr(e.mean(0)) for name, e in errors.items()}
+    report.curve("fidelity", curves, "frame", "PSNR (dB)")
+    report.side_by_side(
+        "fidelity", truth[:4], best[:4], made[:4], fps=world.info.fps, rows=4, scale=1
+    )

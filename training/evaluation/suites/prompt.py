@@ -1,0 +1,153 @@
+"""Prompt: does the world become what the text says, in words it knows and in words it does not?
+
+A classifier that was taught on true frames reads biome, time and weather off generated frames.
+Worlds are started from text alone, and worlds under way are told that the weather or the hour
+changes; the time until the judge agrees is the crossfade's.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from helios_core.world_api import World
+from training.evaluation import judges
+from training.evaluation.oracle import OracleConfig, oracle_episodes
+from training.evaluation.playing import play, starts
+from training.evaluation.report import Report
+from training.evaluation.statistics import Figure, share
+from training.worlds.wilds import captions
+from training.worlds.wilds.phrases import HELD_OUT, TRAINING, Language
+
+ASKED = (("biome", 24), ("time", 12), ("weather", 12))
+"""Question and prompts per language."""
+CHANGES = (
+    ("weather", "rain"),
+    ("weather", "snow"),
+    ("weather", "fog"),
+    ("weather", "clear"),
+    ("time", "night"),
+    ("time", "noon"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptConfig:
+    """How much is measured."""
+
+    settle: int = 60
+    """Frames after which a world started from text is read."""
+    follow: int = 120
+    """Frames for which a change is followed."""
+    repeats: int = 4
+    """Worlds per change."""
+    seed: int = 3
+
+
+def run(world: World, config: PromptConfig, report: Report) -> None:
+    info = world.info
+    judge, exam = judges.classifier(height=info.height, width=info.width)
+    report.note("prompt.judge", exam)
+    for name, language in (("trained", TRAINING), ("unseen", HELD_OUT)):
+        _from_text(world, judge, config, name, language, report)
+    _changes(world, judge, config, report)
+
+
+def sentences(question: str, count: int, language: Language, seed: int) -> list[tuple[str, int]]:
+    """True facts drawn evenly over the answers, as a sentence and the answer's index."""
+    rng = np.random.default_rng([seed, len(question)])
+    options = judges.QUESTIONS[question]
+    out = []
+    for i in range(count):
+        answer = i % len(options)
+        known = {
+            "biome": str(rng.choice(judges.QUESTIONS["biome"])),
+            "time": str(rng.choice(("morning", "noon", "afternoon"))),
+            "weather": "clear",
+        }
+        if options[answer] == "aurora":
+            known["time"] = "night"
+        known[question] = options[answer]
+        out.append((fact_sentence(known, rng, language), answer))
+    return out
+
+
+def fact_sentence(known: dict, rng: np.random.Generator, language: Language) -> str:
+    """A caption that states biome, time and weather."""
+    facts = {
+        "landmark": None, "landmark_side": None, "campfire_burns": False, "snow_lies": False,
+        "water_in_view": False, "lava_in_view": False, "moon_in_view": False,
+        "sun_in_view": False, "swimming": False, "hurrying": False, **known,
+        "weather_target": known["weather"],
+    }  # fmt: skip
+    parts = captions.phrases(facts, rng, language)
+    wanted = [s for s in language.sentences if all("{" + k + "}" in s for k in KEYS)]
+    for sentence in rng.permutation(wanted):
+        text = captions.fill(str(sentence), parts)
+        if text is not None:
+            return text
+    return captions.caption(facts, rng, language)
+
+
+KEYS = ("biome", "time", "weather")
+
+
+def _from_text(
+    world: World,
+    judge: judges.Classifier,
+    config: PromptConfig,
+    name: str,
+    language: Language,
+    report: Report,
+) -> None:
+    shown, hits_of = [], {}
+    for question, count in ASKED:
+        asked = sentences(question, count, language, config.seed)
+        states = [world.start(seed=i, prompt=text) for i, (text, _) in enumerate(asked)]
+        frames = config.settle + 4 * world.info.chunk_frames
+        still = np.zeros((len(asked), frames, world.info.spec.size), np.float32)
+        made, _ = play(world, states, still)
+        read = [judge.read(clip[config.settle :])[question].mean(0).argmax() for clip in made]
+        hits = np.array(read) == np.array([answer for _, answer in asked])
+        report.figure(f"prompt.{name}.{question}", share(hits))
+        hits_of[question] = hits
+        shown.append(made[:12, -1])
+    everything = np.concatenate(list(hits_of.values()))
+    report.figure(f"prompt.{name}", share(everything))
+    report.sheet(f"prompt-{name}", np.concatenate(shown), columns=12)
+
+
+def _changes(world: World, judge: judges.Classifier, config: PromptConfig, report: Report) -> None:
+    """Seconds until the judge, over half a second, holds the new fact for true."""
+    info = world.info
+    asked = [change for change in CHANGES for _ in range(config.repeats)]
+    count = len(asked)
+    oracle = OracleConfig(
+        count=count, future=4, seed=config.seed, weathers=("cloudy",) * count, hours=(15.0,) * count
+    )
+    episodes = oracle_episodes(oracle, height=info.height, width=info.width)
+    rng = np.random.default_rng(config.seed)
+    prompts = []
+    for e, (question, answer) in zip(episodes, asked, strict=True):
+        known = {**e.facts, question: answer}
+        prompts.append(fact_sentence({k: known[k] for k in KEYS}, rng, TRAINING))
+    still = np.zeros((count, config.follow, info.spec.size), np.float32)
+    made, _ = play(world, starts(world, episodes), still, prompts=prompts)
+    seconds = [
+        _agrees_after(judge, clip, question, answer, info.fps)
+        for clip, (question, answer) in zip(made, asked, strict=True)
+    ]
+    arrived = np.isfinite(seconds)
+    report.figure("prompt.change_arrives", share(arrived))
+    if arrived.any():
+        report.figure("prompt.change_seconds", Figure.of(np.array(seconds)[arrived], unit=" s"))
+    report.side_by_side("prompt-change", made[:: config.repeats], fps=info.fps, rows=6, scale=1)
+
+
+def _agrees_after(
+    judge: judges.Classifier, clip: np.ndarray, question: str, answer: str, fps: int
+) -> float:
+    index = judges.QUESTIONS[question].index(answer)
+    right = judge.read(clip)[question].argmax(1) == index
+    span = max(1, fps // 2)
+    held = np.convolve(right, np.ones(span), "valid") >= 0.8 * span
+    return float(np.argmax(held) / fps) if held.any() else float("inf")

@@ -1,0 +1,93 @@
+"""Revisit: turn away and back, walk away and back; is it still the same place?
+
+Turns by 90, 180 and 360 degrees at 6 degrees a frame, and walks of 61 and 250 frames, against the
+first view and against the oracle. A revisit counts only if the view half-way round was unlike the
+first (PSNR below 14): a world that does not turn remembers everything.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from helios_core.world_api import World
+from training.evaluation import metrics
+from training.evaluation.oracle import OracleConfig, oracle_episodes
+from training.evaluation.playing import continue_past
+from training.evaluation.report import Report
+from training.evaluation.statistics import Figure, share
+from training.worlds.wilds.spec import FPS, SPEC
+
+TURN = 6.0
+"""Degrees a frame."""
+UNLIKE = 14.0
+"""Decibels below which the half-way view is another view."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RevisitConfig:
+    """How much is measured."""
+
+    clips: int = 16
+    seed: int = 4
+
+
+def turn(degrees: float) -> np.ndarray:
+    """Actions [F, A]: right by so many degrees and back."""
+    there = round(degrees / TURN)
+    values = SPEC.zeros(2 * there + 1)
+    values[:there, SPEC.index("look_yaw")] = TURN * FPS
+    values[there : 2 * there, SPEC.index("look_yaw")] = -TURN * FPS
+    return values
+
+
+def walk(frames: int) -> np.ndarray:
+    """Actions [F, A]: forwards and back again."""
+    there = (frames - 1) // 2
+    values = SPEC.zeros(2 * there + 1)
+    values[:there, SPEC.index("move_forward")] = 1.0
+    values[there : 2 * there, SPEC.index("move_forward")] = -1.0
+    return values
+
+
+PATHS = {
+    "turn-90": turn(90),
+    "turn-180": turn(180),
+    "turn-360": np.concatenate([turn(180)[:30], turn(180)[:30], SPEC.zeros(1)]),
+    "walk-61": walk(61),
+    "walk-250": walk(250),
+}
+
+
+def run(world: World, config: RevisitConfig, report: Report) -> None:
+    for name, path in PATHS.items():
+        _path(world, name, path, config, report)
+
+
+def _path(world: World, name: str, path: np.ndarray, config: RevisitConfig, report: Report) -> None:
+    info = world.info
+    chunk = info.chunk_frames
+    padded = np.concatenate([path, SPEC.zeros(-len(path) % chunk)])
+    oracle = OracleConfig(count=config.clips, future=len(padded), seed=config.seed)
+    episodes = oracle_episodes(
+        oracle,
+        height=info.height,
+        width=info.width,
+        actions=lambda rng, n, frames: np.repeat(padded[None], n, 0),
+    )
+    made = continue_past(world, episodes)
+    first = np.stack([e.past[-1] for e in episodes])
+    back = len(path) - 1
+    half = back // 2
+    midway = metrics.psnr(first, made[:, half])
+    returned = metrics.psnr(first, made[:, back])
+    truth = metrics.psnr(np.stack([e.future[back] for e in episodes]), made[:, back])
+    true_return = metrics.psnr(first, np.stack([e.future[back] for e in episodes]))
+    counts = midway < UNLIKE
+    report.figure(f"revisit.{name}.counts", share(counts))
+    report.figure(f"revisit.{name}.midway", Figure.of(midway, unit=" dB"))
+    if counts.any():
+        report.figure(f"revisit.{name}.to_first", Figure.of(returned[counts], unit=" dB"))
+        report.figure(f"revisit.{name}.to_oracle", Figure.of(truth[counts], unit=" dB"))
+        report.figure(f"revisit.{name}.oracle_to_first", Figure.of(true_return[counts], unit=" dB"))
+    rows = np.concatenate([first[:8], made[:8, half], made[:8, back]])
+    report.sheet(f"revisit-{name}", rows, columns=8)
