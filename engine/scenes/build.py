@@ -7,7 +7,7 @@ YAML (source), what names refer to (names), the same walk as JSON Schema (schema
 """
 
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -126,7 +126,7 @@ class Builder:
             if needed and f.name not in given:
                 self.note(path, f"the key {spelled(f.name)!r} is missing")
                 whole = False
-        if not whole or ABSENT in [v for v in given.values() if isinstance(v, Absent)]:
+        if not whole or _holds_absent(given.values()):
             return ABSENT
         try:
             return kind(**given)
@@ -138,13 +138,11 @@ class Builder:
         if not isinstance(value, dict):
             self.note(path, f"expected `name: value` lines, not {_kind_of(value)}")
             return ABSENT
-        result = {}
-        for key, item in value.items():
-            name = self._key(key_kind, key, (*path, key))
-            built = self.build(kind, item, (*path, key))
-            if name is not ABSENT and built is not ABSENT:
-                result[name] = built
-        return result
+        built = {
+            self._key(key_kind, key, (*path, key)): self.build(kind, item, (*path, key))
+            for key, item in value.items()
+        }
+        return ABSENT if ABSENT in built or _holds_absent(built.values()) else built
 
     def _key(self, kind: Any, key: str, path: KeyPath) -> Any:
         if get_origin(kind) is Annotated:
@@ -163,7 +161,7 @@ class Builder:
             built = [self.build(kind, value, path)]
         else:
             built = [self.build(kind, item, (*path, i)) for i, item in enumerate(value)]
-        return tuple(item for item in built if item is not ABSENT)
+        return ABSENT if _holds_absent(built) else tuple(built)
 
     # ---- single values
 
@@ -243,6 +241,10 @@ def dotted(path: KeyPath) -> str:
         shown = f"[{key + 1}]" if isinstance(key, int) else f".{key[:40]}"
         text += shown
     return text.lstrip(".")
+
+
+def _holds_absent(values: Iterable[Any]) -> bool:
+    return any(isinstance(value, Absent) for value in values)
 
 
 def _article(noun: str) -> str:

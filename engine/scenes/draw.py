@@ -6,6 +6,7 @@ marks as PNG. Not here: files.
 
 from dataclasses import dataclass
 from html import escape
+from itertools import islice
 from typing import Any
 
 from engine.scenes.effects import Effects
@@ -136,7 +137,7 @@ class _Pen:
         frames = range(round(length * self.fps))
         self._text(MARGIN + 8, _when(event), PALE)
         hue, last = self._hue(event), 0.0
-        for moment in event.moments(self.fps, frames)[:MOST_REPEATS]:
+        for moment in islice(event.moments(self.fps, frames), MOST_REPEATS):
             x = LABELS + moment / self.fps * scale
             width = max(3.0, _seconds(event, self.scene, self.fps) * scale)
             self.marks.append(Mark("rect", x, self.y + 1, width, 13, hue))

@@ -39,7 +39,7 @@ class SceneError(ValueError):
 def nearest(name: str, known: Iterable[str]) -> str:
     """The end of a message about an unknown name: the likeliest one, or all there are."""
     names = sorted(known)
-    near = get_close_matches(name[:80], names, n=1, cutoff=0.55)
+    near = get_close_matches(name[:80], names, n=1)
     if near:
         return f"; did you mean {near[0]!r}?"
     if not names:

@@ -59,6 +59,7 @@ class Source:
         line, column = place.key if at_key else place.value
         if offset and place.inline:
             column += offset
+        text = "".join(sign if sign.isprintable() else "·" for sign in text)
         return Problem(file=self.name, line=line, column=column, text=text)
 
 

@@ -30,15 +30,15 @@ class TimedEvent(Effects):
             raise ValueError("`until` belongs to `every`")
         super().__post_init__()
 
-    def moments(self, fps: int, frames: range) -> list[int]:
+    def moments(self, fps: int, frames: range) -> range:
         """The frames of a stretch at which it happens."""
         first = (self.at or self.every or Span()).frames_at(fps)
         if self.every is None:
-            return [first] if first in frames else []
+            return range(first, first + (first in frames))
         step = max(1, self.every.frames_at(fps))
         last = frames.stop if self.until is None else self.until.frames_at(fps) + 1
         begin = first + max(0, -(-(frames.start - first) // step)) * step
-        return list(range(begin, min(frames.stop, last), step))
+        return range(begin, min(frames.stop, last), step)
 
 
 def due(events: Iterable[TimedEvent], fps: int, frames: range) -> Iterator[tuple[int, TimedEvent]]:

@@ -23,6 +23,8 @@ from helios_core.actions import WALK_SPEC, ActionSpec, Channel
 
 LONGEST = 4000
 """Signs of a track's text."""
+LONGEST_SECONDS = 600
+"""World time that a track lasts at most; bounds the memory that it takes. `times` repeats it."""
 SHARED_SPEC = ActionSpec(
     channels=(
         *WALK_SPEC.channels,
@@ -31,6 +33,9 @@ SHARED_SPEC = ActionSpec(
     )
 )
 """Channels that worlds share by name; a scene may name no others unless its pack has them."""
+
+NOMINAL_FPS = 20
+"""For comparing times that are given in frames with times in seconds before a world is known."""
 
 _STRETCH = re.compile(r"\+ *(?P<length>[\w.]+)|(?P<start>[\w.]+)( *- *(?P<stop>[\w.]+))?")
 
@@ -89,19 +94,27 @@ class Track:
             at += len(piece) + 1
         if not parts:
             raise TrackError("an empty track; write for example +2s: move_forward", 0)
-        return cls(text=text, parts=tuple(parts))
+        track = cls(text=text, parts=tuple(parts))
+        if track.stretches(NOMINAL_FPS)[1] > LONGEST_SECONDS * NOMINAL_FPS:
+            raise TrackError(f"a track lasts at most {LONGEST_SECONDS} s; `times` repeats it", 0)
+        return track
 
     @property
     def channels(self) -> frozenset[str]:
         return frozenset(name for part in self.parts for name, _ in part.values)
 
-    def values(self, spec: ActionSpec, fps: int) -> np.ndarray:
-        """float32 [F, A], NaN where the track says nothing; a missing channel is a ValueError."""
+    def stretches(self, fps: int) -> tuple[list[range], int]:
+        """The frames of each part, and of the whole track (at least one)."""
         stretches, after = [], 0
         for part in self.parts:
             stretches.append(part.frames(fps, after))
             after = stretches[-1].stop
-        values = np.full((max(s.stop for s in stretches), spec.size), np.nan, np.float32)
+        return stretches, max(1, *(stretch.stop for stretch in stretches))
+
+    def values(self, spec: ActionSpec, fps: int) -> np.ndarray:
+        """float32 [F, A], NaN where the track says nothing; a missing channel is a ValueError."""
+        stretches, frames = self.stretches(fps)
+        values = np.full((frames, spec.size), np.nan, np.float32)
         for part, stretch in zip(self.parts, stretches, strict=True):
             for name, value in part.values:
                 index = spec.index(name)
@@ -140,7 +153,7 @@ def _part(piece: str, at: int) -> Part:
         raise TrackError(message, at)
     start = _bound(match["start"], at, last=False) if match["start"] else None
     stop = _bound(match["length"] or match["stop"] or match["start"], at, last=start is not None)
-    if start is not None and stop.seconds_at(20) <= start.seconds_at(20):
+    if start is not None and stop.seconds_at(NOMINAL_FPS) <= start.seconds_at(NOMINAL_FPS):
         raise TrackError(f"{quoted(stretch.strip())} ends before it begins", at)
     values = tuple(_value(text.strip(), at) for text in channels.split(",") if text.strip())
     return Part(start=start, stop=stop, values=values, offset=at)

@@ -106,7 +106,9 @@ def _cost(text: str, variables: Mapping[str, Any], above: tuple[str, ...] = ()) 
             except VariableError as error:
                 raise VariableError(str(error), start) from error
         references, length = references + 1 + inner, length + size
-        if references > MAX_REFERENCES or length > MAX_LENGTH:
+        if references > MAX_REFERENCES:
+            raise VariableError(f"expands through more than {MAX_REFERENCES} references", start)
+        if length > MAX_LENGTH:
             raise VariableError(f"expands to more than {MAX_LENGTH} signs", start)
     _refuse_other(text[end:], end)
     return references, length + len(text) - end
