@@ -19,6 +19,7 @@ from training.trainer.loop import Trainer
 
 DATA = {
     "render": ("training.data.render", "RenderConfig", "render"),
+    "clips": ("training.data.clips", "ClipsConfig", "clips"),
     "encode": ("training.data.encode", "EncodeConfig", "encode"),
     "export": ("training.export", "ExportConfig", "export"),
 }
@@ -27,6 +28,7 @@ DATA = {
 STAGES = {
     "codec": ("training.stages.codec", "CodecConfig", "CodecStage"),
     "base": ("training.stages.base", "BaseConfig", "BaseStage"),
+    "finetune": ("training.stages.finetune", "FinetuneConfig", "FinetuneStage"),
     "distill": ("training.stages.distill", "DistillConfig", "DistillStage"),
 }
 """Step to module, config class and stage class."""

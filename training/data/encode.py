@@ -6,16 +6,18 @@ equals coding a clip in one piece whatever its length.
 Legend: N clips, F frames, T latents, C channels, H W pixels, h w latent rows and columns.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from helios_core.codecs.api import Codec, frames_of
 from helios_core.codecs.tiny import TinyCodec
-from training import artifacts
 from training.data import shards
 from training.stages.context import StepContext
+from training.stages.origin import open_codec
 from training.trainer.progress import Progress
 
 
@@ -26,17 +28,18 @@ class EncodeConfig:
     frames: str
     """Step whose folder holds pixel shards."""
     codec: str
-    """Step that published the codec."""
+    """Step that published the codec, or `pack:NAME`."""
+    chunk_latents: int = 1
+    """Latents of a chunk, for windowed codecs: every chunk is coded alone."""
     span: int = 16
-    """Latents coded at once per clip."""
+    """Latents coded at once per clip, for streamed codecs."""
     batch: int = 4
     """Clips coded at once."""
 
 
 def encode(config: EncodeConfig, context: StepContext) -> dict[str, Any]:
     """Write one latent shard per pixel shard; finished shards are kept on a second start."""
-    codec = artifacts.load(context.final(config.codec), "codec", context.device)
-    assert isinstance(codec, TinyCodec)
+    codec = open_codec(config.codec, context)
     sources = shards.listing(context.folder(config.frames))
     progress = Progress(context.name, len(sources))
     for done, source in enumerate(sources):
@@ -45,7 +48,13 @@ def encode(config: EncodeConfig, context: StepContext) -> dict[str, Any]:
             clips = shards.read(source)
             assert clips.frames is not None
             latents = encode_clips(codec, clips.frames, config, context)
-            origin = {**clips.info.origin, "codec": config.codec, "layout": codec.layout}
+            origin = {
+                **clips.info.origin,
+                "codec": config.codec,
+                "layout": codec.layout,
+                "chunk_latents": config.chunk_latents,
+                "temporal": codec.temporal,
+            }
             info = replace(clips.info, origin=origin)
             shards.write(target, shards.Clips(info, clips.actions, latents=latents))
         progress.update(done + 1)
@@ -55,23 +64,40 @@ def encode(config: EncodeConfig, context: StepContext) -> dict[str, Any]:
 
 @torch.inference_mode()
 def encode_clips(
-    codec: TinyCodec, frames: Tensor, config: EncodeConfig, context: StepContext
+    codec: Codec, frames: Tensor, config: EncodeConfig, context: StepContext
 ) -> Tensor:
     """uint8 [N, F, H, W, 3] to float16 latents [N, T, C, h, w]; a ragged tail is left out."""
     out = []
     for clips in frames.split(config.batch):
-        parts = list(_spans(codec, clips, config.span, context))
+        coded = _spans if codec.layout == "streamed" else _chunks
+        parts = list(coded(codec, clips, config, context))
         out.append(torch.cat(parts, 2).transpose(1, 2).half().cpu())
     return torch.cat(out)
 
 
-def _spans(codec: TinyCodec, clips: Tensor, span: int, context: StepContext):
+def _spans(
+    codec: Codec, clips: Tensor, config: EncodeConfig, context: StepContext
+) -> Iterator[Tensor]:
+    """Streamed: spans with the encoder's context before each."""
     total = clips.shape[1] // codec.temporal
-    for start in range(0, total, span):
-        lead = min(start, codec.config.encoder_context)
-        first, last = start - lead, min(total, start + span)
+    before = codec.config.encoder_context if isinstance(codec, TinyCodec) else 0
+    for start in range(0, total, config.span):
+        lead = min(start, before)
+        first, last = start - lead, min(total, start + config.span)
         piece = clips[:, first * codec.temporal : last * codec.temporal]
-        video = piece.to(context.device).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
-        with context.autocast():
-            latents = codec.encode(video).float()
-        yield latents[:, :, lead:]
+        yield _encode(codec, piece, context)[:, :, lead:]
+
+
+def _chunks(
+    codec: Codec, clips: Tensor, config: EncodeConfig, context: StepContext
+) -> Iterator[Tensor]:
+    """Windowed: each chunk alone."""
+    frames = frames_of(codec, config.chunk_latents)
+    for start in range(0, clips.shape[1] - frames + 1, frames):
+        yield _encode(codec, clips[:, start : start + frames], context)
+
+
+def _encode(codec: Codec, pixels: Tensor, context: StepContext) -> Tensor:
+    video = pixels.to(context.device).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+    with context.autocast():
+        return codec.encode(video).float()

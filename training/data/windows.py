@@ -70,10 +70,11 @@ class LatentSet:
         captions: Sequence[Sequence[shards.Segment]],
         spec: ActionSpec,
         fps: int,
+        align: int = 1,
     ) -> None:
         """latents [M, C, h, w]; actions [M, W, A] normalised; lengths sum to M."""
         self.latents, self.actions = latents, actions
-        self.spec, self.fps = spec, fps
+        self.spec, self.fps, self.align = spec, fps, align
         self.lengths = torch.tensor(lengths)
         self.starts = torch.cat([torch.zeros(1, dtype=torch.long), self.lengths.cumsum(0)[:-1]])
         self.texts: list[tuple[str, ...]] = []
@@ -97,10 +98,10 @@ class LatentSet:
     def load(folder: Path, device: torch.device | str = "cpu") -> "LatentSet":
         """All latent shards of a folder."""
         latents, actions, lengths, captions = [], [], [], []
-        info = None
+        info, align = None, 1
         for clips in shards.iterate(folder):
             assert clips.latents is not None, f"{folder} holds pixels, not latents"
-            info = clips.info
+            info, align = clips.info, _chunk_of(clips)
             count, length = clips.latents.shape[:2]
             latents.append(clips.latents.flatten(0, 1))
             actions.append(_encoded(clips, length))
@@ -114,6 +115,7 @@ class LatentSet:
             captions,
             info.spec,
             info.fps,
+            align,
         )
 
     @property
@@ -141,13 +143,17 @@ class LatentSet:
         )
 
     def _targets(self, batch: int, targets: int, draw: Draw) -> tuple[Tensor, Tensor]:
-        """Clip and offset of the first target latent."""
-        usable = (self.lengths - targets + 1).clamp(min=0)
+        """Clip and offset of the first target latent; offsets are multiples of `align`."""
+        if targets % self.align:
+            raise ValueError(
+                f"windows.targets = {targets}: these latents come in chunks of {self.align}"
+            )
+        usable = ((self.lengths - targets) // self.align + 1).clamp(min=0)
         assert int(usable.sum()) > 0, "every clip is shorter than one chunk"
         ends = usable.cumsum(0)
         at = draw.integers(0, int(ends[-1]), batch)
         clip = torch.searchsorted(ends, at, right=True)
-        return clip, at - (ends[clip] - usable[clip])
+        return clip, (at - (ends[clip] - usable[clip])) * self.align
 
     @staticmethod
     def _begun(offset: Tensor, config: WindowConfig, draw: Draw) -> Tensor:
@@ -187,9 +193,25 @@ class LatentSet:
 
 def _encoded(clips: shards.Clips, latents: int) -> Tensor:
     """Actions of all clips as model input, [N * T, W, A]; a ragged tail is left out."""
-    window = clips.actions.shape[1] // latents
-    rows = clips.actions[:, : latents * window].flatten(0, 1)
-    return encode_actions(clips.info.spec, clips.info.fps, rows.numpy(), window=window)
+    spec, fps = clips.info.spec, clips.info.fps
+    if clips.info.origin.get("layout") != "windowed":
+        window = clips.actions.shape[1] // latents
+        rows = clips.actions[:, : latents * window].flatten(0, 1)
+        return encode_actions(spec, fps, rows.numpy(), window=window)
+    chunk = _chunk_of(clips)
+    count = latents // chunk
+    window = int(clips.info.origin["temporal"])
+    frames = 1 + window * (chunk - 1)
+    parts = clips.actions[:, : count * frames].reshape(-1, frames, spec.size)
+    return torch.cat(
+        [encode_actions(spec, fps, p.numpy(), window=window, single_first=True) for p in parts]
+    )
+
+
+def _chunk_of(clips: shards.Clips) -> int:
+    """Latents that have to stay together: a chunk of a windowed codec, else 1."""
+    origin = clips.info.origin
+    return int(origin["chunk_latents"]) if origin.get("layout") == "windowed" else 1
 
 
 def gather(latents: Tensor, index: Tensor) -> Tensor:

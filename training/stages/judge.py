@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from helios_core.codecs.tiny import TinyCodec
-from training import artifacts
+from helios_core.codecs.api import Codec
 from training.data.windows import LatentSet, Window, WindowConfig, gather
 from training.losses.flow import TimeConfig, flow_loss, mix, sample_sigma
 from training.pictures import grid, write_png
 from training.rollout import FEW_STEPS, sample_chunk
 from training.stages.context import StepContext
+from training.stages.origin import open_codec
 from training.stages.world import TrainWorld
 from training.trainer.draw import Draw
 
@@ -115,10 +115,8 @@ class Judge:
         return truth, torch.cat(made, 2), still
 
     @cached_property
-    def codec(self) -> TinyCodec:
-        codec = artifacts.load(self.context.final(self.codec_step), "codec", self.context.device)
-        assert isinstance(codec, TinyCodec)
-        return codec
+    def codec(self) -> Codec:
+        return open_codec(self.codec_step, self.context)
 
     def picture(self, path: Path) -> None:
         """Rollouts under their truth, a frame of every other chunk, for looking at."""
@@ -130,8 +128,9 @@ class Judge:
 
     @torch.no_grad()
     def _frames(self, latents: Tensor) -> np.ndarray:
-        count = latents.shape[2]
-        video = self.codec.decode(latents.float(), new=count)[0]  # [3, F, H, W]
+        size = self.windows.targets if self.codec.layout == "windowed" else latents.shape[2]
+        parts = [self.codec.decode(p, new=size) for p in latents.float().split(size, 2)]
+        video = torch.cat(parts, 2)[0]  # [3, F, H, W]
         kept = video[:, self.codec.temporal - 1 :: 2 * self.codec.temporal]
         pixels = ((kept.clamp(-1, 1) + 1) * 127.5).round().byte()
         return pixels.permute(1, 2, 3, 0).cpu().numpy()

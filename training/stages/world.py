@@ -6,6 +6,7 @@ no sampler choice, no pack.
 Legend: B windows, K noise draws per window, C channels, T target latents, h w rows and columns.
 """
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,9 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from helios_core import config as presets
+from helios_core.actions import ActionSpec
 from helios_core.conditioning import ActionConditioning
 from helios_core.memory import History, make_history
-from helios_core.plain import build
+from helios_core.text.api import TextEncoder
 from helios_core.text.small import SmallTextConfig, SmallTextEncoder, misspell, vocabulary_of
 from helios_core.transformer import ActionCache, HeliosTransformer, HistoryCache, TextCache
 from training import artifacts
@@ -38,7 +40,7 @@ class Conditions:
     """What one batch of windows is conditioned on, before it is repeated per noise draw."""
 
     hidden: Tensor
-    mask: Tensor
+    mask: Tensor | None
     history: History
     actions: Tensor
     action_mask: Tensor
@@ -53,11 +55,17 @@ class Given(NamedTuple):
 
 
 class TrainWorld(nn.Module):
-    """The DiT and its text encoder, trained together."""
+    """The DiT and its text encoder, trained together where the encoder is a small one of ours."""
 
-    def __init__(self, dit: HeliosTransformer, text: SmallTextEncoder) -> None:
+    text: TextEncoder
+
+    def __init__(self, dit: HeliosTransformer, text: TextEncoder, spec: ActionSpec) -> None:
         super().__init__()
-        self.dit, self.text = dit, text
+        self.dit, self.spec = dit, spec
+        if isinstance(text, nn.Module):
+            self.text = text
+        else:  # another library's encoder: used, never trained or saved
+            object.__setattr__(self, "text", text)
 
     def conditions(
         self, window: Window, past: Tensor, draw: Draw, misspelled: float = 0.0
@@ -142,21 +150,25 @@ def fresh(
     tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
     made = getattr(presets, preset)(**tuples)
     words = vocabulary_of(t for group in data.texts for t in group)
-    return TrainWorld(HeliosTransformer(made), SmallTextEncoder(replace(text, vocabulary=words)))
+    encoder = SmallTextEncoder(replace(text, vocabulary=words))
+    return TrainWorld(HeliosTransformer(made), encoder, data.spec)
 
 
 def save(folder: Path, world: TrainWorld) -> None:
-    """Publish DiT and text encoder."""
+    """Publish DiT, text encoder (where it is ours) and action spec."""
     artifacts.save(folder, "transformer", "helios", world.dit)
-    artifacts.save(folder, "text", "small_text", world.text)
+    if isinstance(world.text, SmallTextEncoder):
+        artifacts.save(folder, "text", "small_text", world.text)
+    (folder / "spec.json").write_text(json.dumps(world.spec.to_dict(), indent=1))
+
+
+def read_spec(folder: Path) -> ActionSpec:
+    """The action channels that a published world was trained with."""
+    return ActionSpec.from_dict(json.loads((folder / "spec.json").read_text()))
 
 
 def load(folder: Path, device: torch.device) -> TrainWorld:
     """A published world, trainable."""
     dit, text = (artifacts.load(folder, n, device) for n in ("transformer", "text"))
     assert isinstance(dit, HeliosTransformer) and isinstance(text, SmallTextEncoder)
-    return TrainWorld(dit, text).train().requires_grad_(True)
-
-
-def text_config(values: dict[str, Any]) -> SmallTextConfig:
-    return build(SmallTextConfig, values, "text")
+    return TrainWorld(dit, text, read_spec(folder)).train().requires_grad_(True)

@@ -1,0 +1,113 @@
+"""Data step `clips`: recordings in the project's rollout format become pixel shards.
+
+Recordings of a real game, of Wilds or of play in a pack are the same format; pictures are scaled
+to cover the wanted size and cropped. Episodes are cut into clips, the last short piece left out.
+
+Legend: F frames, H W pixels, A action channels.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from helios_core.start import fit
+from training.data import shards
+from training.stages.context import StepContext
+from training.trainer.progress import Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipsConfig:
+    """Which recordings, at what size."""
+
+    folders: tuple[str, ...]
+    """Recordings (rollout datasets)."""
+    height: int
+    width: int
+    fps: int = 0
+    """Frames per second to keep, a divisor of the recordings'; 0 = as recorded."""
+    frames: int = 600
+    """Frames per clip."""
+    least: int = 80
+    """Shorter pieces are left out."""
+    held_every: int = 10
+    """Every so many clips are held out."""
+    held: bool = False
+    """Write the held-out clips instead of the others."""
+
+
+def clips(config: ClipsConfig, context: StepContext) -> dict[str, Any]:
+    """One shard per clip."""
+    from engine.rollouts.reader import RolloutDataset
+
+    count = total = 0
+    for folder in config.folders:
+        data = RolloutDataset.open(Path(folder).expanduser())
+        step = _stride(config.fps or data.spec.fps, data.spec.fps, folder)
+        progress = Progress(f"{context.name} {folder}", len(data.episodes))
+        for done, (episode, start, length) in enumerate(pieces(data, config, step)):
+            if (done % config.held_every == config.held_every - 1) != config.held:
+                continue
+            clip = _clip(data.read(episode, start, length), data.spec, config, step)
+            shards.write(context.rundir.path / f"{count:05d}.safetensors", clip)
+            count, total = count + 1, total + length // step
+            progress.update(episode + 1)
+        progress.close()
+    if not count:
+        raise ValueError(
+            f"{context.name}: no {'held-out ' if config.held else ''}clip of {config.least} frames "
+            f"in {', '.join(config.folders)}; record more, or lower held_every"
+        )
+    return {"clips": count, "frames": total}
+
+
+def _stride(wanted: int, recorded: int, folder: str) -> int:
+    if recorded % wanted:
+        raise ValueError(f"{folder} has {recorded} frames/s; fps = {wanted} does not divide it")
+    return recorded // wanted
+
+
+def pieces(data: Any, config: ClipsConfig, step: int) -> Iterator[tuple[int, int, int]]:
+    """(episode, start, frames) of every clip, in order."""
+    for episode in data.episodes:
+        for start in range(0, episode.length, config.frames * step):
+            length = min(config.frames * step, episode.length - start)
+            if length >= config.least * step:
+                yield episode.index, start, length
+
+
+def _clip(window: Any, spec: Any, config: ClipsConfig, step: int) -> shards.Clips:
+    frames = _resized(window.frames[step - 1 :: step], config.height, config.width)
+    count = len(frames)
+    # A kept frame was reached by the actions since the one before it.
+    actions = window.applied[: count * step].reshape(count, step, -1).mean(1)
+    buttons = np.array([c.kind == "button" for c in spec.actions.channels])
+    actions = np.where(buttons, np.round(actions), actions) if len(buttons) else actions
+    runs = [
+        (text, [i for i, _ in group])
+        for text, group in groupby(enumerate(window.prompts[step - 1 :: step]), key=lambda p: p[1])
+    ]
+    captions = tuple(shards.Segment(rows[0], (text,)) for text, rows in runs if text)
+    info = shards.ClipInfo(
+        fps=spec.fps // step,
+        spec=spec.actions,
+        captions=(captions,),
+        origin={k: v for k, v in dict(spec.source).items() if isinstance(v, (str, int, float))},
+    )
+    return shards.Clips(
+        info, torch.from_numpy(actions.astype(np.float32))[None], frames=frames[None]
+    )
+
+
+def _resized(frames: np.ndarray, height: int, width: int) -> Tensor:
+    """uint8 [F, H, W, 3] at the wanted size."""
+    if frames.shape[1:3] == (height, width):
+        return torch.from_numpy(np.ascontiguousarray(frames))
+    video = fit(frames, height, width)[0]
+    return ((video + 1) * 127.5).round().byte().permute(1, 2, 3, 0).contiguous()
