@@ -5,6 +5,7 @@ are drawn again.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import pygame
 
@@ -16,21 +17,38 @@ PANEL_WIDTH = 292
 
 
 def hud_panel(look: Theme, hud: HudData) -> pygame.Surface:
-    """Everything that F3 shows."""
-    width = look.px(PANEL_WIDTH)
-    inner = width - 2 * look.gap
-    parts = [_pair(look, inner, label, value, colour) for label, value, colour in hud_rows(hud)]
-    parts.append(theme.blank(inner, look.px(2)))
-    parts.append(look.wrapped(_shorten(hud.prompt) or "no prompt", inner, "small", theme.TEXT))
+    """Everything that F3 shows. Drawn a few times a second while playing, so it is kept lean."""
+    width, gap, step = look.px(PANEL_WIDTH), look.gap, look.line("small") + look.px(3)
+    rows, foot = hud_rows(hud), _hud_foot(look, hud, look.px(PANEL_WIDTH) - 2 * look.gap)
+    height = len(rows) * step + sum(p.get_height() + look.px(5) for p in foot) + 2 * gap
+    panel = look.panel(width, height)
+    y = gap
+    for label, value, colour in rows:
+        shown = look.text(value, "small", colour)
+        panel.blit(look.text(label, "small", theme.MUTED), (gap, y))
+        panel.blit(shown, (width - gap - shown.get_width(), y))
+        y += step
+    for picture in foot:
+        y += look.px(5)
+        panel.blit(picture, (gap, y))
+        y += picture.get_height()
+    return panel
+
+
+def _hud_foot(look: Theme, hud: HudData, width: int) -> list[pygame.Surface]:
+    """The prompt, how far the crossfade has come, and a word on worlds without actions."""
+    parts = [_paragraph(look, _shorten(hud.prompt) or "no prompt", width, theme.TEXT)]
     if hud.prompt_weight < 1.0:
-        parts.append(look.bar(inner, hud.prompt_weight))
+        parts.append(look.bar(width, hud.prompt_weight))
     if hud.text_only:
         note = "This world takes no actions: press Enter and tell it what happens."
-        parts.append(look.wrapped(note, inner, "small", theme.ACCENT))
-    content = theme.stack(parts, look.px(3))
-    panel = look.panel(width, content.get_height() + 2 * look.gap)
-    panel.blit(content, (look.gap, look.gap))
-    return panel
+        parts.append(_paragraph(look, note, width, theme.ACCENT))
+    return parts
+
+
+@lru_cache(maxsize=8)
+def _paragraph(look: Theme, text: str, width: int, colour: theme.Colour) -> pygame.Surface:
+    return look.wrapped(text, width, "small", colour)
 
 
 def hud_rows(hud: HudData) -> list[tuple[str, str, theme.Colour]]:
@@ -149,15 +167,6 @@ def shade(size: tuple[int, int]) -> pygame.Surface:
     surface = theme.blank(*size)
     surface.fill((6, 7, 10, 150))
     return surface
-
-
-def _pair(look: Theme, width: int, label: str, value: str, colour: theme.Colour) -> pygame.Surface:
-    """A label on the left and its value on the right."""
-    line = theme.blank(width, look.line("small"))
-    line.blit(look.text(label, "small", theme.MUTED), (0, 0))
-    shown = look.text(value, "small", colour)
-    line.blit(shown, (width - shown.get_width(), 0))
-    return line
 
 
 def _tag(look: Theme, text: str, colour: theme.Colour) -> pygame.Surface:

@@ -34,12 +34,13 @@ def test_the_frame_is_never_written_to():
 
 
 def test_captions_stand_at_the_foot_the_newest_lowest():
-    old, new = (over(Caption(text=t, frames=60)) for t in ("older", "newer"))
-    both = rows_changed([old, new])
-    alone = rows_changed([new])
+    old = over(Caption(text="old", frames=60))
+    new = over(Caption(text="a much longer line that is newer", frames=60))
+    both, alone = rows_changed([old, new]), rows_changed([new])
     assert alone.min() > 300
     assert both.min() < alone.min() - 20
-    assert both.max() == alone.max()
+    lowest = compose(FRAME, [old, new])[alone.min() :]
+    np.testing.assert_array_equal(lowest, compose(FRAME, [new])[alone.min() :])
 
 
 def test_a_caption_eases_in_and_out():

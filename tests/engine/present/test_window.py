@@ -109,6 +109,8 @@ def test_pictures_over_the_frame_do_not_pile_up(bench):
         bench.now += 1.0
         bench.show(messages=(f"line {i}",), paused=bool(i % 2), age_ms=float(i))
     assert len(bench.window.screen._kept) <= 3
+    bench.show()
+    assert not bench.window.screen._kept
 
 
 # ---- keys
