@@ -97,9 +97,9 @@ def test_feet_stay_on_the_ground_over_hills():
     for t in range(120):
         wilds.step(_action(move_forward=1.0, run=1.0, look_yaw=20.0 * np.sin(t / 9)))
         b = wilds.state.body
-        zero = torch.zeros_like(b.feet)[:, None]
-        ground = wilds.land.height(wilds.land.anchor(b.x, b.z), zero, zero)[:, 0]
-        rest = physics.standing(ground)
+        zero = torch.zeros_like(b.feet)
+        g = wilds.land.ground(wilds.land.anchor(b.x, b.z), zero, zero)
+        rest = physics.standing(g.height, wilds.land.mix("lava", g.blend))
         assert float((b.feet - rest).abs().max()) < 1.3
         assert bool((b.feet >= -physics.FLOAT_DEPTH - 0.3).all()), "water carries"
 

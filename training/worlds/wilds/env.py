@@ -14,8 +14,6 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from training.worlds.wilds import biomes, weather
-from training.worlds.wilds.events import EVENTS
 from training.worlds.wilds.spec import FPS, SPEC
 from training.worlds.wilds.world import Wilds, WildsConfig
 
@@ -94,7 +92,3 @@ class WildsEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     def render(self) -> np.ndarray | None:
         """The present frame, if made with render_mode="rgb_array"."""
         return self.frame.copy() if self.render_mode == "rgb_array" else None
-
-
-NAMES = {"biome": biomes.NAMES, "weather": weather.NAMES, "event": tuple(EVENTS)}
-"""What the options of `reset` may be."""

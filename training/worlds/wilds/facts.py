@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from training.worlds.wilds import biomes, camera, objects, weather
-from training.worlds.wilds.physics import FLOAT_DEPTH
+from training.worlds.wilds.physics import swimming
 from training.worlds.wilds.render import Scene, fog_share
 from training.worlds.wilds.sprites import KINDS, kind_index
 
@@ -134,7 +134,7 @@ def facts(scene: Scene, state: State) -> list[dict[str, Any]]:
         "water": water_share(scene), "moon": moon, "sun": sun, "fire": state.fire,
         "hurries": state.hours_left > 0,
         "snowpack": state.snowpack, "lava": land.mix("lava", g.blend),
-        "swims": (g.height < -FLOAT_DEPTH) & ~body.airborne,
+        "swims": swimming(g.height, land.mix("lava", g.blend)) & ~body.airborne,
         "speed": (body.vx**2 + body.vz**2).sqrt(), "airborne": body.airborne,
         "x": body.x, "z": body.z, "feet": body.feet, "seed": land.seeds,
         "yaw": torch.rad2deg(body.yaw), "pitch": torch.rad2deg(body.pitch),

@@ -54,9 +54,14 @@ class Body:
     pitch: Tensor
 
 
-def standing(ground: Tensor) -> Tensor:
-    """Where feet rest over ground of that height: on it, or carried by the water."""
-    return ground.clamp(min=-FLOAT_DEPTH)
+def standing(ground: Tensor, lava: Tensor) -> Tensor:
+    """Where feet rest over ground of that height: on it, in the water, on the crust of lava."""
+    return torch.maximum(ground, -FLOAT_DEPTH * (1 - lava))
+
+
+def swimming(ground: Tensor, lava: Tensor) -> Tensor:
+    """True where the water is deep enough to carry a body."""
+    return (ground < -FLOAT_DEPTH) & (lava < 0.5)
 
 
 def _wish(action: Tensor, yaw: Tensor) -> tuple[Tensor, Tensor]:
@@ -98,7 +103,8 @@ def step(land: Land, body: Body, action: Tensor) -> Body:
     pitch = (body.pitch + torch.deg2rad(action[:, PITCH]) * DT).clamp(-PITCH_LIMIT, PITCH_LIMIT)
     here = torch.zeros_like(body.feet)
     g = land.ground(land.anchor(body.x, body.z), here, here)
-    swims = g.height < -FLOAT_DEPTH
+    lava = land.mix("lava", g.blend)
+    swims = swimming(g.height, lava)
     pace = torch.where(action[:, RUN] > 0.5, SPRINT, WALK)
     steep2 = g.slope_x**2 + g.slope_z**2
     pace = pace / (1 + 0.9 * steep2.clamp(max=2)) * torch.where(swims, SWIM, 1.0)
@@ -113,7 +119,7 @@ def step(land: Land, body: Body, action: Tensor) -> Body:
     x, z = body.x + (vx * DT).double(), body.z + (vz * DT).double()
     out_x, out_z = _push(land, land.anchor(x, z), x, z)
     x, z = x + out_x.double(), z + out_z.double()
-    ground = standing(land.height(land.anchor(x, z), here[:, None], here[:, None])[:, 0])
+    ground = standing(land.height(land.anchor(x, z), here[:, None], here[:, None])[:, 0], lava)
     return _settle(body, action, ground, swims, {"x": x, "z": z, "vx": vx, "vz": vz,
                                                  "yaw": yaw, "pitch": pitch})  # fmt: skip
 

@@ -137,8 +137,9 @@ def write_film(path: Path, frames: Iterator[np.ndarray], quality: int) -> int:
         stream = container.add_stream("libx264", rate=FPS)
         stream.pix_fmt = "yuv420p"
         stream.options = {"crf": str(quality), "preset": "slow"}
-        for frame in frames:
-            stream.height, stream.width = frame.shape[:2]
+        for i, frame in enumerate(frames):
+            if i == 0:
+                stream.height, stream.width = frame.shape[:2]
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode(None))
     return path.stat().st_size

@@ -132,7 +132,8 @@ def start(seeds: Tensor, config: WildsConfig) -> tuple[Land, State]:
     now = weather.table(str(device))[target]
     x, z, yaw = _spot(land)
     zero = torch.zeros(n, device=device)
-    feet = physics.standing(land.height(land.anchor(x, z), zero[:, None], zero[:, None])[:, 0])
+    g = land.ground(land.anchor(x, z), zero, zero)
+    feet = physics.standing(g.height, land.mix("lava", g.blend))
     body = Body(
         x=x, z=z, feet=feet, vx=zero, vz=zero, rise=zero, airborne=zero > 0,
         yaw=torch.remainder(yaw, 2 * torch.pi), pitch=(noise.unit(h, 4) - 0.45) * 0.16,

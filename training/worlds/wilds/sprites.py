@@ -40,6 +40,11 @@ def _shade(colour: Colour, k: float) -> Colour:
     return (colour[0] * k, colour[1] * k, colour[2] * k)
 
 
+def _brighter(colour: Colour) -> Colour:
+    r, g, b = (min(1.0, channel * 1.35 + 0.08) for channel in colour)
+    return (r, g, b)
+
+
 def _crown(c: Canvas, rng: Rng, tint: Colour, x: float, y: float, rx: float, ry: float, n: int):
     """A leafy crown: overlapping balls, darker below and inside."""
     c.ball(x, y, rx * 0.82, ry * 0.82, _shade(tint, 0.62))
@@ -174,7 +179,7 @@ def _rock(tint: Colour, cap: Colour | None = None, glow: Colour | None = None):
 def _crystal(tint: Colour):
     def draw(c: Canvas, rng: Rng) -> None:
         for x, h, w in ((-0.8, 2.0, 0.34), (0.85, 2.4, 0.38), (0.35, 3.1, 0.4), (-0.2, 4.3, 0.55)):
-            lean, bright = x * 0.45, tuple(min(1.0, t * 1.35 + 0.08) for t in tint)
+            lean, bright = x * 0.45, _brighter(tint)
             left = [(x - w, 0), (x, 0), (x + lean, h), (x + lean - w * 0.7, h * 0.72)]
             right = [(x, 0), (x + w, 0), (x + lean + w * 0.6, h * 0.75), (x + lean, h)]
             c.poly(left, bright, normal=(-0.6, 0.3), glow=0.38)

@@ -37,11 +37,6 @@ class Place:
     micro: tuple[Tensor, Tensor]
     clouds: tuple[Tensor, Tensor]
 
-    def rows(self, part: slice) -> "Place":
-        """The anchors of some of the worlds."""
-        cut = {k: (u[part], v[part]) for k, (u, v) in vars(self).items()}
-        return Place(**cut)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Ground:

@@ -80,11 +80,6 @@ class Air:
     weather: Tensor
     """[N, columns]."""
 
-    def rows(self, part: slice) -> "Air":
-        """Some of the worlds."""
-        cut = {k: (v[part] if k == "weather" else v[..., part]) for k, v in vars(self).items()}
-        return Air(**cut)
-
 
 def _ramp(x: Tensor, low: float, high: float) -> Tensor:
     q = ((x - low) / (high - low)).clamp(0, 1)

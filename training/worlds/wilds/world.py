@@ -11,7 +11,7 @@ one immutable value: `state` is read, kept and assigned back freely.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -158,13 +158,13 @@ class Wilds:
         """Puts every walker at a place (metres, degrees), standing on the ground."""
         b = self.state.body
         x64, z64 = torch.full_like(b.x, x), torch.full_like(b.z, z)
-        here = torch.zeros_like(b.feet)[:, None]
-        ground = self.land.height(self.land.anchor(x64, z64), here, here)[:, 0]
         zero = torch.zeros_like(b.feet)
+        g = self.land.ground(self.land.anchor(x64, z64), zero, zero)
+        feet = physics.standing(g.height, self.land.mix("lava", g.blend))
         self.state = replace(
             self.state,
             body=Body(
-                x=x64, z=z64, feet=physics.standing(ground), vx=zero, vz=zero, rise=zero,
+                x=x64, z=z64, feet=feet, vx=zero, vz=zero, rise=zero,
                 airborne=torch.zeros_like(b.airborne),
                 yaw=torch.full_like(b.yaw, np.deg2rad(yaw % 360)),
                 pitch=torch.full_like(b.pitch, np.deg2rad(pitch)),
@@ -191,10 +191,3 @@ def advance(s: State, config: WildsConfig) -> State:
         snowpack=s.snowpack + (lying - s.snowpack) * float(cover),
         fire=s.fire + (s.fire_target - s.fire) * 0.05,
     )
-
-
-def rows(state: State, part: slice) -> State:
-    """The state of some of the worlds."""
-    body = Body(**{f.name: getattr(state.body, f.name)[part] for f in fields(Body)})
-    rest = {f.name: getattr(state, f.name)[part] for f in fields(State) if f.name != "body"}
-    return State(body=body, **rest)
