@@ -120,7 +120,8 @@ def test_standing_still_is_not_the_null_action(world):
 def test_a_batch_is_its_worlds_one_by_one(world):
     played, _ = world.generate(world.start(seed=5, prompt="a meadow"), walk(world))
     played, _ = world.generate(played, walk(world))
-    before = [world.start(seed=4, prompt="dusk"), played, replace(played, seed=6)]
+    other, _ = world.generate(world.start(seed=6, prompt="a meadow"), walk(world, turn=-90))
+    before = [world.start(seed=4, prompt="dusk"), played, other]
     actions, prompts = [walk(world), None, walk(world, turn=-60)], [None, "snow", None]
     after, latents = world.generate_batch(before, actions, prompts, crossfade=3)
     frames = world.decode_batch(after, latents)
