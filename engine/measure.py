@@ -87,13 +87,12 @@ class Tracer:
         self.session: Session | None = None
         self.presses: list[Press] = []
         self.starts: list[tuple[float, float]] = []
-        """Per chunk, when it came onto the screen and how long before that the formula latches."""
+        """Per chunk, when it came onto the screen and the margin then in force."""
         self._inner, self._clock, self._keys = inner, clock, keys
         self._events = events
         self._waiting: list[Press] = []
         self._unseen: list[Press] = []
         self._chunk: object = None
-        self._lead = 0.0
 
     @property
     def driver_seconds(self) -> float:
@@ -116,8 +115,7 @@ class Tracer:
         assert chunk is not None
         if chunk is not self._chunk:
             self._chunk = chunk
-            self.starts.append((now, self._lead))
-            self._lead = lead(self.session)
+            self.starts.append((now, self.session.timer.margin))
             if len(self.starts) == WARM_CHUNKS:
                 self._plan(now)
         row = chunk.applied[self.session.playhead.offset]
@@ -200,26 +198,29 @@ def measure_latch(
         chunk_seconds=world.info.chunk_seconds,
         make_p95=timer.make_p95,
         margin=timer.margin,
-        theory=tuple(formula(press.t, tracer.starts) for press in tracer.presses),
+        theory=tuple(
+            formula(press.t, tracer.starts, make=make, chunk_seconds=world.info.chunk_seconds)
+            for press in tracer.presses
+        ),
         measured=tuple((press.photon or np.inf) - press.t for press in tracer.presses),
         underruns=session.playhead.underruns,
     )
 
 
-def formula(t: float, starts: Sequence[tuple[float, float]]) -> float:
-    """How long an event waits for the first chunk that is latched after it.
+def formula(
+    t: float, starts: Sequence[tuple[float, float]], *, make: float, chunk_seconds: float
+) -> float:
+    """How long an event waits for the first chunk that is latched after it, by the formula.
 
-    `starts`: the moments at which chunks come onto the screen, and their `lead`.
+    `starts`: when each chunk came onto the screen, and the margin then in force. The next one is
+    due `chunk_seconds` later and latched G2 + margin before that; where that is before this one
+    was done, it is latched at once and comes when it is made.
     """
-    return next((start - t for start, lead in starts if start - lead >= t), float("inf"))
-
-
-def lead(session: Session) -> float:
-    """How long before its first frame a chunk is latched, by the formula: G2 + margin, or G2
-    alone where the world is slower than its playing time and latches when the last one is done."""
-    timer = session.timer
-    slow = timer.make_p95 + timer.margin > timer.chunk_seconds
-    return timer.make_p95 + (0.0 if slow else timer.margin)
+    for start, margin in starts:
+        wait = max(0.0, chunk_seconds - make - margin)
+        if start + wait >= t:
+            return start + (chunk_seconds if wait > 0 else make) - t
+    return float("inf")
 
 
 @dataclass(frozen=True, kw_only=True)

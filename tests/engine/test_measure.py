@@ -22,10 +22,13 @@ def test_action_to_photon_follows_the_latch_formula(make, chunk_frames):
 
 
 def test_the_formula_takes_the_first_chunk_that_is_latched_after_the_event():
-    starts = [(1.0, 0.2), (1.5, 0.2), (2.0, 0.2)]
-    assert formula(0.79, starts) == pytest.approx(0.21)
-    assert formula(0.81, starts) == pytest.approx(0.69)
-    assert formula(1.9, starts) == np.inf
+    starts = [(1.0, 0.01), (1.2, 0.01), (1.4, 0.01)]
+    fast = {"make": 0.05, "chunk_seconds": 0.2}
+    assert formula(1.13, starts, **fast) == pytest.approx(0.07)
+    assert formula(1.15, starts, **fast) == pytest.approx(0.25)
+    slow = {"make": 0.3, "chunk_seconds": 0.2}
+    assert formula(1.13, starts, **slow) == pytest.approx(0.37)
+    assert formula(1.5, starts, **slow) == np.inf
 
 
 def test_a_synthetic_picture_says_what_it_was_made_from():
