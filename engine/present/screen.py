@@ -19,6 +19,7 @@ from pygame._sdl2 import video
 
 from engine.present import theme
 from engine.present.overlay import Patch
+from engine.present.unlocked import unlocked_present
 
 BLEND = 1
 """SDL_BLENDMODE_BLEND."""
@@ -62,6 +63,7 @@ class Screen:
         self.window.minimum_size = (320, 200)
         self.window.set_icon(_icon())
         self.renderer = video.Renderer(self.window, vsync=config.vsync)
+        self._present = unlocked_present(self.window.id) or self.renderer.present
         self.driver_seconds = 0.0
         self.fullscreen = False
         if config.fullscreen:
@@ -156,7 +158,7 @@ class Screen:
         self._queue.clear()
         self._used.clear()
         started = time.perf_counter()
-        self.renderer.present()
+        self._present()
         self.driver_seconds += time.perf_counter() - started
 
     def forget_frame(self) -> None:

@@ -12,6 +12,7 @@ from engine.input.events import Command, FocusLost, KeyEvent, MouseMotion, Promp
 from engine.present.api import HudData, Overlay
 from engine.present.overlay import compose
 from engine.present.screen import Screen, ScreenConfig, fit
+from engine.present.unlocked import unlocked_present
 
 
 def names(events) -> list[str]:
@@ -310,3 +311,12 @@ def test_loading_shows_progress(bench):
         pictures.append(bench.window.screen.picture())
     columns = changed(*pictures)[1]
     assert columns.stop - columns.start > 250
+
+
+def test_presenting_goes_round_the_interpreters_lock(bench):
+    """`ctypes` calls let go of it; a window that this SDL does not know has no such call."""
+    screen = bench.window.screen
+    assert screen._present != screen.renderer.present
+    assert unlocked_present(screen.window.id) is not None
+    assert unlocked_present(screen.window.id + 1000) is None
+    assert (bench.show()[384] == bench.frame[192, 0]).all(), "and it shows the picture"
