@@ -9,7 +9,7 @@ contents belong to `publish`, `journal` and `reader`.
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ class Part:
     frames: int
     stats: dict[str, dict[str, list]] = field(default_factory=dict)
     """LeRobot statistics of the part; the dataset's are merged from these."""
+    origins: dict[str, int] = field(default_factory=dict)
+    """Parts of other datasets that were merged into this one, and their first episode here."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +98,7 @@ def read_record(layout: Layout) -> tuple[RolloutSpec, list[Part]]:
 
 def write_record(layout: Layout, spec: RolloutSpec, parts: list[Part]) -> None:
     """The commit of a publication: a part that this file lists is complete."""
-    rows = [
-        {"number": p.number, "episodes": p.episodes, "frames": p.frames, "stats": p.stats}
-        for p in parts
-    ]
+    rows = [asdict(part) for part in parts]
     write_json(layout.record, {"format": FORMAT, "spec": spec.to_dict(), "parts": rows})
 
 

@@ -7,7 +7,7 @@ open publishes it again to the same names: the outcome is the same.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +58,10 @@ class NewPart:
     rows: pa.Table
     """The columns of the spec, [frames]."""
     episodes: Sequence[NewEpisode]
-    video: Path
-    """An mp4 whose first frames are those of the rows."""
+    videos: Sequence[tuple[Path, int]]
+    """The mp4s whose first so many frames, one after the other, are those of the rows."""
+    origins: dict[str, int] = field(default_factory=dict)
+    """See `layout.Part`."""
 
 
 def publish_journal(layout: Layout, view: JournalView) -> Part:
@@ -75,9 +77,10 @@ def publish_journal(layout: Layout, view: JournalView) -> Part:
         for e in view.episodes
     ]
     rows = view.rows.select([c.name for c in view.spec.columns])
-    part = publish_part(
-        layout, NewPart(number=view.part, rows=rows, episodes=episodes, video=view.video)
+    new = NewPart(
+        number=view.part, rows=rows, episodes=episodes, videos=[(view.video, rows.num_rows)]
     )
+    part = publish_part(layout, new)
     remove_journal(view.folder)
     return part
 
@@ -91,15 +94,15 @@ def publish_part(layout: Layout, new: NewPart) -> Part:
     tasks = _extend_tasks(layout, new)
     rows = _index_rows(spec, new, tasks, first_episode, first_frame)
     replace_file(layout.data(new.number), lambda path: _write_rows(path, rows, new))
-    count = rows.num_rows
-    replace_file(layout.video(new.number), lambda path: copy_packets(new.video, path, frames=count))
+    replace_file(layout.video(new.number), lambda path: copy_packets(new.videos, path))
     _write_states(layout, new, first_episode)
     table = _episode_table(spec, new, first_episode, first_frame)
     replace_file(layout.episodes(new.number), lambda path: pq.write_table(table, path))
     part = Part(
         number=new.number,
         episodes=len(new.episodes),
-        frames=count,
+        frames=rows.num_rows,
+        origins=new.origins,
         stats=_part_stats(layout, spec, rows, new.number),
     )
     _write_metadata(layout, spec, [*before, part], list(tasks))

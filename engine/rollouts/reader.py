@@ -194,7 +194,7 @@ class RolloutDataset:
             return VideoReader(self._layout.video(part), fps=self.spec.fps)
         self._journal_copy = tempfile.TemporaryDirectory(prefix="helios-journal-")
         path = Path(self._journal_copy.name) / "video.mp4"
-        copy_packets(journal.video, path, frames=journal.rows.num_rows)
+        copy_packets([(journal.video, journal.rows.num_rows)], path)
         return VideoReader(path, fps=self.spec.fps)
 
     def _load_rows(self, episode: int) -> dict[str, np.ndarray]:

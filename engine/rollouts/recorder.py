@@ -42,7 +42,9 @@ class Recorder:
             extra=extra,
         )  # fmt: skip
 
-    def add(self, chunk: LineChunk, rewards: Sequence[float], *, done: bool = False) -> None:
+    def add(
+        self, chunk: LineChunk, rewards: Sequence[float] | np.ndarray, *, done: bool = False
+    ) -> None:
         """Log as many frames of the chunk as there are rewards."""
         self.writer.raise_if_failed()
         count, plan = len(rewards), chunk.plan

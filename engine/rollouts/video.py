@@ -11,6 +11,7 @@ import io
 import os
 import struct
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -130,23 +131,42 @@ def count_fragments(path: Path) -> int:
         return file.fragments
 
 
-def copy_packets(source: Path, target: Path, *, frames: int) -> None:
-    """The first frames of a video as an ordinary mp4 with its index in front; no re-encoding."""
+def copy_packets(sources: Sequence[tuple[Path, int]], target: Path) -> None:
+    """The first so many frames of each video, one after the other, as one ordinary mp4.
+
+    Nothing is encoded again, so the videos must be of one kind (`stream_kind`).
+    """
     options = {"movflags": "+faststart"}
-    with (
-        _WholeBoxes(source) as file,
-        av.open(file, "r") as read,
-        av.open(str(target), "w", format="mp4", options=options) as write,
-    ):
-        stream = write.add_stream_from_template(read.streams.video[0])
-        copied = 0
-        for packet in read.demux(video=0):
-            if packet.size == 0 or copied == frames:
-                break
-            packet.stream = stream
-            write.mux(packet)
-            copied += 1
-    assert copied == frames, f"{source} has {copied} frames, not {frames}"
+    with av.open(str(target), "w", format="mp4", options=options) as write:
+        stream, ticks = None, 0
+        for path, frames in sources:
+            with _WholeBoxes(path) as file, av.open(file, "r") as read:
+                stream = stream or write.add_stream_from_template(read.streams.video[0])
+                ticks = _copy(read, write, stream, frames, ticks)
+
+
+def _copy(read: Any, write: Any, stream: Any, frames: int, ticks: int) -> int:
+    """Append packets from time `ticks` on; the time after them."""
+    source = read.streams.video[0]
+    step = round(1 / (source.average_rate * source.time_base))
+    copied = 0
+    for packet in read.demux(source):
+        if packet.size == 0 or copied == frames:
+            break
+        packet.pts = packet.dts = ticks + copied * step
+        packet.duration = step
+        packet.stream = stream
+        write.mux(packet)
+        copied += 1
+    assert copied == frames, f"{read.name} has {copied} frames, not {frames}"
+    return ticks + copied * step
+
+
+def stream_kind(path: Path) -> tuple:
+    """What two videos must have in common to become one without encoding."""
+    with _WholeBoxes(path) as file, av.open(file, "r") as read:
+        stream = read.streams.video[0]
+        return (stream.width, stream.height, stream.time_base, stream.codec_context.extradata)
 
 
 class VideoReader:

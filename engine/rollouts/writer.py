@@ -22,8 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-from av.error import FFmpegError
 
 from engine.rollouts.journal import Journal, read_journal
 from engine.rollouts.layout import Layout, read_record, write_record
@@ -89,6 +87,7 @@ class RolloutWriter:
         self._closed = False
         self._status = WriterStatus()
         self._noting = threading.Lock()
+        self._failure: Exception | None = None
         self._queue: queue.Queue[Callable[[], None] | None] = queue.Queue(config.queue_chunks)
         self._thread = threading.Thread(target=self._work, name="rollout-writer", daemon=True)
         self._thread.start()
@@ -215,7 +214,7 @@ class RolloutWriter:
     def raise_if_failed(self) -> None:
         """For tools that have nothing else to go on with."""
         if self.error:
-            raise OSError(self.error)
+            raise OSError(self.error) from self._failure
 
     def __enter__(self) -> "RolloutWriter":
         return self
@@ -269,10 +268,13 @@ class RolloutWriter:
             self._attempt(self._journal.close)
 
     def _attempt(self, job: Callable[[], None]) -> None:
+        """Do a job. What goes wrong, a full disk or a mistake of ours, ends the recording only."""
         try:
             job()
-        except (OSError, FFmpegError, pa.ArrowException) as error:
-            self._note(error=self.error or f"recording to {self.root} stopped: {error}")
+        except Exception as error:
+            self._failure = self._failure or error
+            what = str(error) if isinstance(error, OSError) else repr(error)
+            self._note(error=self.error or f"recording to {self.root} stopped: {what}")
 
     def _begin(self, index: int, header: EpisodeHeader, state: bytes | None) -> None:
         if self._journal is None:

@@ -176,7 +176,7 @@ def test_a_torn_journal_gives_whole_chunks(tmp_path, keep):
             assert keep < 0.5
             continue
         assert view.rows.num_rows % CHUNK == 0 and view.rows.num_rows <= 5 * CHUNK + CHUNK
-        copy_packets(view.video, tmp_path / "copy.mp4", frames=view.rows.num_rows)
+        copy_packets([(view.video, view.rows.num_rows)], tmp_path / "copy.mp4")
     writer.close()
 
 

@@ -1,0 +1,181 @@
+"""Rollouts by the thousand, in small: merges, workers, and workers that are killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from engine.rollouts.generate import GenerateConfig, generate, make_shard
+from engine.rollouts.layout import Layout, read_record, write_json
+from engine.rollouts.merge import merge
+from engine.rollouts.policies import POLICIES, make_policy
+from engine.rollouts.reader import RolloutDataset
+from engine.rollouts.replay import verify
+from engine.rollouts.writer import RolloutWriter
+from helios_core.packs import load_world
+from tests.engine.rollouts.scenes import (
+    CHUNK,
+    record_dataset,
+    record_episode,
+    small_spec,
+    small_world,
+)
+
+CONFIG = GenerateConfig(pack="random", episodes=5, chunks=2, batch=2, seed=10)
+
+
+def test_a_merge_keeps_frames_states_and_parents(tmp_path):
+    record_dataset(tmp_path / "other", [2])
+    world, truth = small_world(), []
+    for name in ("a", "b"):
+        for k in range(2):
+            with RolloutWriter.open(tmp_path / name, small_spec(world)) as writer:
+                parent = (0, 3) if k else None
+                truth.append(record_episode(writer, world, chunks=2 + k, seed=k, parent=parent))
+    sources = [(name, tmp_path / name) for name in ("a", "b")]
+    merge(tmp_path / "all", sources)
+    data = RolloutDataset.open(tmp_path / "all")
+    assert [e.length for e in data.episodes] == [2 * CHUNK, 3 * CHUNK] * 2
+    assert [e.header.parent for e in data.episodes] == [None, (0, 3), None, (2, 3)]
+    assert len(read_record(Layout(tmp_path / "all"))[1]) == 1, "one part of four"
+    for i, frames in enumerate(truth):
+        assert np.abs(data.read(i).frames.astype(int) - frames).mean() < 10
+        assert verify(world, data, i).identical
+    merge(tmp_path / "all", sources)
+    assert len(RolloutDataset.open(tmp_path / "all").episodes) == 4, "merged twice, there once"
+    with pytest.raises(ValueError, match="does not fit"):
+        merge(tmp_path / "all", [("other", tmp_path / "other")])
+
+
+def test_a_merge_goes_on_where_it_was_killed(tmp_path):
+    world = small_world()
+    for k in range(3):
+        with RolloutWriter.open(tmp_path / "a", small_spec(world)) as writer:
+            record_episode(writer, world, chunks=1, seed=k, parent=(0, 0) if k else None)
+
+    def killed(episodes):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        merge(tmp_path / "all", [("a", tmp_path / "a")], part_bytes=1, on_part=killed)
+    assert len(RolloutDataset.open(tmp_path / "all").episodes) == 1
+    merge(tmp_path / "all", [("a", tmp_path / "a")], part_bytes=1)
+    data = RolloutDataset.open(tmp_path / "all")
+    assert [e.header.seed for e in data.episodes] == [0, 1, 2]
+    assert data.episodes[2].header.parent == (0, 0)
+
+
+def _check(root):
+    """Five different episodes, in the order of their seeds, each as its log says."""
+    data = RolloutDataset.open(root)
+    assert [e.header.seed for e in data.episodes] == [10, 11, 12, 13, 14]
+    assert {e.length for e in data.episodes} == {2 * CHUNK}
+    assert not (root / "shards").exists()
+    world = load_world("random")
+    assert all(verify(world, data, e).identical for e in (0, 3, 4))
+    return [data.columns(e)["frame.hash"].tolist() for e in range(5)]
+
+
+def test_shards_make_one_dataset_whoever_makes_them(tmp_path, monkeypatch):
+    """In this process, one after the other, and again after a run that stopped half way."""
+    import engine.rollouts.generate as module
+
+    def here(shards, config, workers):
+        for number in module.missing_shards(shards, config):
+            make_shard(shards, config, number)
+            if stop_after is not None and number >= stop_after:
+                raise KeyboardInterrupt
+            yield number
+
+    monkeypatch.setattr(module, "_with_processes", here)
+    stop_after = None
+    generate(tmp_path / "a", CONFIG)
+    whole = _check(tmp_path / "a")
+    stop_after = 1
+    with pytest.raises(KeyboardInterrupt):
+        generate(tmp_path / "b", CONFIG)
+    other = GenerateConfig(pack="random", episodes=5, chunks=4, batch=2, seed=10)
+    with pytest.raises(ValueError, match="other settings"):
+        generate(tmp_path / "b", other)
+    stop_after = None
+    generate(tmp_path / "b", CONFIG)
+    assert _check(tmp_path / "b") == whole
+
+
+def test_a_shard_made_twice_is_there_once(tmp_path):
+    write_json(tmp_path / "plan.json", {})
+    for _ in range(2):
+        make_shard(tmp_path, CONFIG, 2)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["plan.json", "shard-000002"]
+
+
+def test_policies_stay_in_range_and_files_make_them(tmp_path):
+    spec = small_world().info.spec
+    for name in POLICIES:
+        values = make_policy(name, spec, seed=0)(np.zeros(0), 400)
+        np.testing.assert_array_equal(spec.validate(values), values)
+    walk = make_policy("random", spec, seed=0)(np.zeros(0), 400)
+    assert (np.abs(walk[:, :4]).mean(0) > 0.05).all() and walk[:, 4:].any(0).all()
+    (tmp_path / "p.py").write_text(
+        "def policy(spec, seed):\n    return lambda frames, count: spec.build(count, strafe=1)\n"
+    )
+    assert (make_policy(str(tmp_path / "p.py"), spec, seed=0)(np.zeros(0), 3)[:, 1] == 1).all()
+    with pytest.raises(ValueError, match="no policy 'rnadom'"):
+        make_policy("rnadom", spec, seed=0)
+
+
+SCRIPT = """
+import json, sys
+from pathlib import Path
+from engine.rollouts.generate import GenerateConfig, generate
+if __name__ == "__main__":
+    root, config, ray = Path(sys.argv[1]), GenerateConfig(**json.loads(sys.argv[2])), sys.argv[3]
+    show = lambda done, total: print(done, flush=True)
+    generate(root, config, workers=2, ray=ray == "ray", on_shard=show)
+"""
+
+
+def _generate_and_kill_a_worker(tmp_path, how):
+    import psutil
+
+    (tmp_path / "run.py").write_text(SCRIPT)
+    config = {"pack": "random", "episodes": 5, "chunks": 2, "batch": 1, "seed": 10}
+    environment = os.environ | {"RAY_AUTH_MODE": "disabled", "PYTHONPATH": os.getcwd()}
+    command = [
+        sys.executable,
+        str(tmp_path / "run.py"),
+        str(tmp_path / "a"),
+        json.dumps(config),
+        how,
+    ]
+    run = subprocess.Popen([sys.executable, *arguments], env=environment)
+    killed = 0
+    deadline = time.monotonic() + 120
+    while not killed and time.monotonic() < deadline:
+        working = list((tmp_path / "a").glob("shards/.shard-*/row-000/journal"))
+        for child in psutil.Process(run.pid).children(recursive=True) if working else []:
+            line = " ".join(child.cmdline())
+            if "ray::_Maker" in line or ("spawn_main" in line and how != "ray"):
+                child.send_signal(signal.SIGKILL)
+                killed += 1
+                break
+        time.sleep(0.02)
+    assert killed, "no worker was found to kill"
+    assert run.wait(timeout=200) == 0
+    _check(tmp_path / "a")
+
+
+@pytest.mark.full
+def test_a_killed_process_costs_no_episode(tmp_path):
+    _generate_and_kill_a_worker(tmp_path, "processes")
+
+
+@pytest.mark.full
+def test_a_killed_ray_worker_costs_no_episode(tmp_path):
+    pytest.importorskip("ray", reason="needs the extra `ray`")
+    _generate_and_kill_a_worker(tmp_path, "ray")
