@@ -20,6 +20,7 @@ from helios_core.sampling.plan import few_steps
 from training import artifacts
 from training.data import shards
 from training.stages.context import StepContext
+from training.stages.origin import open_codec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,7 @@ class ExportConfig:
     world: str
     """Step that published transformer and text encoder."""
     codec: str
-    """Step that published the codec."""
+    """Step that published the codec, or `pack:NAME`."""
     latents: str
     """Step whose shards tell fps and actions."""
     height: int
@@ -55,7 +56,7 @@ def export(config: ExportConfig, context: StepContext) -> dict[str, Any]:
     """Write the pack; returns its place, hash and size."""
     modules = {
         "transformer": artifacts.load(context.final(config.world), "transformer"),
-        "codec": artifacts.load(context.final(config.codec), "codec"),
+        "codec": open_codec(config.codec, context),
         "text_encoder": artifacts.load(context.final(config.world), "text"),
     }
     parent = Path(config.folder).expanduser() if config.folder else context.rundir.path
@@ -103,9 +104,10 @@ def make_manifest(config: ExportConfig, context: StepContext, modules: dict[str,
 
 def _history(config: ExportConfig, context: StepContext, modules: dict[str, Any]) -> dict[str, Any]:
     """How the weights came about, from the runs' own records."""
-    trained = {step: _run_record(context, step) for step in (config.codec, config.world)}
+    steps = [s for s in (config.codec, config.world) if not s.startswith("pack:")]
+    trained = {step: _run_record(context, step) for step in steps}
     counts = {n: sum(p.numel() for p in m.parameters()) for n, m in modules.items()}
-    return {"parameters": counts, "training": trained}
+    return {"parameters": counts, "trained": trained}
 
 
 def _run_record(context: StepContext, step: str) -> dict[str, Any]:

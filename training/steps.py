@@ -65,33 +65,30 @@ def make_context(recipe: Recipe, name: str) -> StepContext:
     )
 
 
-def _run_step(step: StepConfig, context: StepContext, resume: bool) -> str:
-    rundir = context.rundir
-    if step.stage in DATA:
-        config, function = _resolve(DATA[step.stage], step, context.name)
-        rundir.open(_described(step))
-        rundir.finish(function(config, context))
-        return "done"
-    if step.stage not in STAGES:
+def configure(step: StepConfig, name: str) -> tuple[Any, Any]:
+    """The config of a step, checked, and what runs it."""
+    entry = {**DATA, **STAGES}.get(step.stage)
+    if entry is None:
         known = ", ".join([*DATA, *STAGES])
-        raise ValueError(f"{context.name}: no stage {step.stage!r}; known: {known}")
-    if checkpoints.existing(rundir.checkpoints) and not resume:
-        raise ValueError(
-            f"{context.name}: {rundir.path} holds an unfinished run; add --resume to continue it, "
-            "or delete the folder to begin anew"
-        )
-    config, stage_class = _resolve(STAGES[step.stage], step, context.name)
-    rundir.open(_described(step))
-    torch.manual_seed(step.loop.seed)
-    stage = stage_class(config, context, step.loop)
-    return Trainer(stage, step.loop, rundir, context.device, context.name).run()
-
-
-def _resolve(entry: tuple[str, str, str], step: StepConfig, name: str) -> tuple[Any, Any]:
+        raise ValueError(f"{name}: no stage {step.stage!r}; known: {known}")
     module = import_module(entry[0])
     config = build(getattr(module, entry[1]), step.settings, name)
     return config, getattr(module, entry[2])
 
 
-def _described(step: StepConfig) -> dict[str, Any]:
-    return to_plain(step)
+def _run_step(step: StepConfig, context: StepContext, resume: bool) -> str:
+    rundir = context.rundir
+    config, runner = configure(step, context.name)
+    if step.stage in DATA:
+        rundir.open(to_plain(step))
+        rundir.finish(runner(config, context))
+        return "done"
+    if checkpoints.existing(rundir.checkpoints) and not resume:
+        raise ValueError(
+            f"{context.name}: {rundir.path} holds an unfinished run; add --resume to continue it, "
+            "or delete the folder to begin anew"
+        )
+    rundir.open(to_plain(step))
+    torch.manual_seed(step.loop.seed)
+    stage = runner(config, context, step.loop)
+    return Trainer(stage, step.loop, rundir, context.device, context.name).run()

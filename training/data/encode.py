@@ -6,8 +6,9 @@ equals coding a clip in one piece whatever its length.
 Legend: N clips, F frames, T latents, C channels, H W pixels, h w latent rows and columns.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 from helios_core.codecs.api import Codec, frames_of
 from helios_core.codecs.tiny import TinyCodec
 from training.data import shards
+from training.data.render import RenderConfig, jobs, render_clips
 from training.stages.context import StepContext
 from training.stages.origin import open_codec
 from training.trainer.progress import Progress
@@ -25,8 +27,10 @@ from training.trainer.progress import Progress
 class EncodeConfig:
     """What to encode with what."""
 
-    frames: str
+    frames: str = ""
     """Step whose folder holds pixel shards."""
+    render: RenderConfig | None = None
+    """Instead: render on the fly and keep no pixels, as a GPU does fast enough."""
     codec: str
     """Step that published the codec, or `pack:NAME`."""
     chunk_latents: int = 1
@@ -40,26 +44,43 @@ class EncodeConfig:
 def encode(config: EncodeConfig, context: StepContext) -> dict[str, Any]:
     """Write one latent shard per pixel shard; finished shards are kept on a second start."""
     codec = open_codec(config.codec, context)
-    sources = shards.listing(context.folder(config.frames))
+    sources = list(_sources(config, context))
     progress = Progress(context.name, len(sources))
-    for done, source in enumerate(sources):
-        target = context.rundir.path / source.name
+    for done, (name, clips_of) in enumerate(sources):
+        target = context.rundir.path / name
         if not target.exists():
-            clips = shards.read(source)
+            clips = clips_of()
             assert clips.frames is not None
             latents = encode_clips(codec, clips.frames, config, context)
-            origin = {
-                **clips.info.origin,
-                "codec": config.codec,
-                "layout": codec.layout,
-                "chunk_latents": config.chunk_latents,
-                "temporal": codec.temporal,
-            }
-            info = replace(clips.info, origin=origin)
+            info = replace(clips.info, origin={**clips.info.origin, **_coded(config, codec)})
             shards.write(target, shards.Clips(info, clips.actions, latents=latents))
         progress.update(done + 1)
     progress.close()
     return {"shards": len(sources)}
+
+
+def _coded(config: EncodeConfig, codec: Codec) -> dict[str, Any]:
+    """What a latent shard's header says about its codec."""
+    return {
+        "codec": config.codec,
+        "layout": codec.layout,
+        "chunk_latents": config.chunk_latents,
+        "temporal": codec.temporal,
+    }
+
+
+def _sources(
+    config: EncodeConfig, context: StepContext
+) -> Iterator[tuple[str, Callable[[], shards.Clips]]]:
+    """File names and how to get their pixels: from a step's shards or by rendering them now."""
+    if bool(config.frames) == (config.render is not None):
+        raise ValueError(f"{context.name}: name either a step with frames or what to render")
+    if config.render is None:
+        for path in shards.listing(context.folder(config.frames)):
+            yield path.name, partial(shards.read, path)
+        return
+    for job in jobs(config.render, context.rundir.path):
+        yield job.path.name, partial(render_clips, config.render, job, str(context.device))
 
 
 @torch.inference_mode()
@@ -68,7 +89,7 @@ def encode_clips(
 ) -> Tensor:
     """uint8 [N, F, H, W, 3] to float16 latents [N, T, C, h, w]; a ragged tail is left out."""
     out = []
-    for clips in frames.split(config.batch):
+    for clips in frames.split(config.batch):  # on the device already when rendered there
         coded = _spans if codec.layout == "streamed" else _chunks
         parts = list(coded(codec, clips, config, context))
         out.append(torch.cat(parts, 2).transpose(1, 2).half().cpu())

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from training.data import shards
 from training.stages.context import StepContext
@@ -202,11 +201,3 @@ class Captions:
 
     def segments(self) -> tuple[tuple[shards.Segment, ...], ...]:
         return tuple(tuple(row) for row in self.lists)
-
-
-def render_all(config: RenderConfig, device: str) -> Iterator[Tensor]:
-    """Frames of every shard without touching a disk: for training on the fly on a GPU."""
-    for job in jobs(config, Path()):
-        frames = render_clips(config, job, device).frames
-        assert frames is not None
-        yield frames

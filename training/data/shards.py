@@ -109,15 +109,17 @@ def iterate(folder: Path) -> Iterator[Clips]:
 
 
 class FrameReader:
-    """Random groups of frames from pixel shards, read through the page cache, never all at once."""
+    """Random groups of frames from pixel shards, read as needed or resident on a device."""
 
-    def __init__(self, folder: Path) -> None:
-        self.files = [safe_open(p, "pt") for p in listing(folder)]
-        self.slices = [f.get_slice("frames") for f in self.files]
+    def __init__(self, folder: Path, resident: torch.device | None = None) -> None:
+        """`resident` loads everything there first."""
+        files = [safe_open(p, "pt") for p in listing(folder)]
+        self.slices: list[Any] = [f.get_slice("frames") for f in files]
         self.shapes = [tuple(s.get_shape()) for s in self.slices]
         counts = torch.tensor([s[0] * s[1] for s in self.shapes], dtype=torch.float64)
         self.weights = counts / counts.sum()
-        self.size = self.shapes[0][2:4]
+        if resident is not None:
+            self.slices = [f.get_tensor("frames").to(resident) for f in files]
 
     def sample(self, count: int, frames: int, generator: torch.Generator) -> Tensor:
         """uint8 [count, frames, H, W, 3], every frame equally likely."""

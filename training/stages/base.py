@@ -65,6 +65,8 @@ class BaseConfig:
     """Windows per step."""
     draws: int = 2
     """Noise levels per window and step (K)."""
+    compile: bool = False
+    """Compile the blocks; worth its minutes on a GPU, slower than not on a CPU."""
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
 
 
@@ -80,6 +82,9 @@ class BaseStage:
         else:
             made = worlds.fresh(config.model, config.actions, config.text, self.data)
             self.world = made.to(context.device)
+        if config.compile:
+            for block in self.world.dit.blocks:
+                block.compile()
         self.player = Player(self.world.named_parameters(), config.optimiser)
         self.bank = OwnBank(self.data.latents)
         self.own_from = int(loop.samples * config.own.start)

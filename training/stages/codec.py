@@ -33,6 +33,8 @@ class CodecConfig:
     held: str
     """Step whose folder holds held-out pixels."""
     model: TinyCodecConfig = field(default_factory=TinyCodecConfig)
+    resident: bool = False
+    """Hold all training frames in the device's memory."""
     batch: int = 8
     """Clips per step."""
     decoded: int = 3
@@ -60,7 +62,8 @@ class CodecStage:
         self.config, self.context = config, context
         self.batch = config.batch
         self.codec = TinyCodec(config.model).to(context.device)
-        self.reader = FrameReader(context.folder(config.frames))
+        resident = context.device if config.resident else None
+        self.reader = FrameReader(context.folder(config.frames), resident)
         self.held = FrameReader(context.folder(config.held))
         self.player = Player(self.codec.named_parameters(), config.optimiser)
 

@@ -25,6 +25,9 @@ from training import artifacts
 from training.data.windows import LatentSet, Window
 from training.trainer.draw import Draw
 
+CAPTIONS_KEPT = 50_000
+"""Captions whose words stay looked up."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ActionPath:
@@ -62,6 +65,7 @@ class TrainWorld(nn.Module):
     def __init__(self, dit: HeliosTransformer, text: TextEncoder, spec: ActionSpec) -> None:
         super().__init__()
         self.dit, self.spec = dit, spec
+        self._known: dict[str, tuple[Tensor, Tensor]] = {}
         if isinstance(text, nn.Module):
             self.text = text
         else:  # another library's encoder: used, never trained or saved
@@ -74,10 +78,33 @@ class TrainWorld(nn.Module):
         texts = window.texts
         if misspelled:
             texts = [misspell(t, draw.host, misspelled) if t else t for t in texts]
-        hidden, mask = self.text.encode(texts)
+        hidden, mask = self._encode(texts)
         sizes = self.dit.config.history_sizes
         history = make_history(past[:, :, 1:], past[:, :, :1], sizes)
         return Conditions(hidden, mask, history, window.actions, window.action_mask)
+
+    def _encode(self, texts: list[str]) -> tuple[Tensor, Tensor | None]:
+        """As the encoder does, with the words of each caption looked up once."""
+        if not isinstance(self.text, SmallTextEncoder):
+            return self.text.encode(texts)
+        pairs = [self._tokens(text) for text in texts]
+        most = max(rows.shape[1] for rows, _ in pairs)
+        table = torch.zeros(len(pairs), pairs[0][0].shape[0], most, dtype=torch.long)
+        for i, (rows, _) in enumerate(pairs):
+            table[i, :, : rows.shape[1]] = rows
+        device = self.text.whole.device
+        mask = torch.stack([mask for _, mask in pairs]).to(device)
+        return self.text(table.to(device), mask), mask
+
+    def _tokens(self, text: str) -> tuple[Tensor, Tensor]:
+        """Letter groups [L-1, N] and mask [L] of one caption; the table stays bounded."""
+        assert isinstance(self.text, SmallTextEncoder)
+        if text not in self._known:
+            if len(self._known) >= CAPTIONS_KEPT:
+                self._known.clear()
+            rows, mask = self.text.tokenize([text])
+            self._known[text] = (rows[0].cpu(), mask[0].cpu())
+        return self._known[text]
 
     def given(self, conditions: Conditions, frames: int) -> Given:
         """What all forward passes on one window share: keys and values of text, past, actions.

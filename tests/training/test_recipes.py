@@ -1,0 +1,116 @@
+"""Recipes: every shipped one resolves, mistakes are named, a tiny one makes a pack that plays."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.training import tiny as toy
+from training import recipe, steps
+
+SHIPPED = sorted(p.stem for p in recipe.RECIPES.glob("*.yaml"))
+TINY = [
+    "threads=1",
+    "precision=fp32",
+    'frames.settings={"height":32,"width":32,"parts":[{"clips":2,"frames":48}],"shard":2}',
+    'held-frames.settings={"height":32,"width":32,"seed":9,"parts":[{"clips":2,"frames":88}]}',
+    "codec.loop.samples=8",
+    "codec.settings.batch=4",
+    "codec.settings.held_clips=8",
+    'codec.settings.model={"temporal":4,"channels":4,"encoder_widths":[8,8,8],'
+    '"decoder_widths":[8,8,8],"encoder_blocks":[0,0,1],"decoder_blocks":[0,0,1]}',
+    "base.loop.samples=8",
+    'base.settings.model={"width":32,"layers":2,"head_dim":16,"restrict_history":true}',
+    'base.settings.text={"text_dim":16,"width":16,"layers":1,"heads":2,"buckets":64}',
+    "base.settings.batch=4",
+    "base.settings.draws=2",
+    "distill.loop.samples=12",
+    "distill.settings.batch=4",
+    "distill.settings.head_blocks=[0,1]",
+    "export.settings.height=32",
+    "export.settings.width=32",
+]
+
+
+def tiny(root: Path) -> list[str]:
+    return [f"root={root}", *TINY]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_recipes_resolve(name, tmp_path):
+    loaded = recipe.load(name)
+    for step_name, step in loaded.steps.items():
+        steps.configure(step, step_name)
+    recipe.freeze(loaded, tmp_path / "frozen.json")
+    assert recipe.load(str(tmp_path / "frozen.json")) == loaded
+
+
+def test_overrides_reach_steps_by_name():
+    loaded = recipe.load("wilds-nano", ["base.loop.samples=7", "device=cpu", "root=/tmp/x"])
+    assert loaded.steps["base"].loop.samples == 7 and loaded.root == "/tmp/x"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("base.loop.sampels=7", "did you mean 'samples'"),
+        ("base.settings.bach=7", "did you mean 'batch'"),
+        ("nonsense", "write key=value"),
+        ("base.loop.samples=many", "give a int"),
+    ],
+)
+def test_mistakes_are_named(override, message):
+    with pytest.raises(ValueError, match=message):
+        loaded = recipe.load("wilds-nano", [override])
+        steps.configure(loaded.steps["base"], "base")
+
+
+def test_unknown_recipes_and_steps_are_named(tmp_path):
+    with pytest.raises(ValueError, match="wilds-nano"):
+        recipe.load("wilds-nanoo")
+    with pytest.raises(ValueError, match="no step 'bass'"):
+        steps.run(recipe.load("wilds-nano", tiny(tmp_path)), only=["bass"])
+
+
+@pytest.mark.full
+def test_a_recipe_makes_a_pack_that_plays(tmp_path):
+    from helios_core.packs import load_world
+
+    loaded = recipe.load("wilds-nano", tiny(tmp_path))
+    assert steps.run(loaded) == "done"
+    world = load_world(tmp_path / "export" / "wilds-nano", threads=1)
+    state = world.start(seed=1, prompt="a green meadow")
+    state, frames = world.advance(state, world.info.spec.zeros(4))
+    assert frames.shape == (4, 32, 32, 3) and state.chunk == 1
+    assert (tmp_path / "base" / "samples" / "final.png").exists()
+    assert steps.run(loaded) == "done"  # a second run finds everything done
+
+
+BARE = """
+import sys
+for name in ("omegaconf", "yaml", "av", "pyarrow", "pygame", "matplotlib", "PIL", "diffusers",
+             "transformers", "gymnasium", "psutil", "antlr4", "pandas"):
+    sys.modules[name] = None  # importing it fails, looking for it finds nothing
+import training.data.render
+from training.worlds.wilds import captions, episodes, events, policies, world
+from training.__main__ import main
+sys.exit(main([sys.argv[1], "--only", "base,distill"]))
+"""
+
+
+def test_a_frozen_recipe_runs_on_a_bare_machine(tmp_path):
+    """What a GPU machine runs needs torch, numpy, einops and safetensors alone."""
+    settings = {"latents": "latents", "held": "held", "codec": "codec"}
+    plan = [f"base.settings.{k}={v}" for k, v in settings.items()]
+    plan += [f"distill.settings.{k}={v}" for k, v in settings.items()]
+    loaded = recipe.load("wilds-nano", [*tiny(tmp_path), *plan])
+    toy.data(tmp_path)
+    frozen = tmp_path / "frozen.json"
+    recipe.freeze(loaded, frozen)
+    assert json.loads(frozen.read_text())["steps"]["base"]["loop"]["samples"] == 8
+    code = [sys.executable, "-c", BARE, str(frozen)]
+    done = subprocess.run(code, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (tmp_path / "distill" / "final" / "transformer.safetensors").exists()
