@@ -54,6 +54,8 @@ class OpeningConfig:
     """`cpu` or `cuda`; None for what suits this machine."""
     dtype: str | None = None
     """`fp32` or `bf16`; None for what suits this machine."""
+    threads: int | None = None
+    """Threads of a CPU; None for what suits this machine."""
     actions: Path | None = None
     """A script of actions."""
     user_bindings: Path | None = None
@@ -97,7 +99,7 @@ def open_play(
     pack = pack or default_pack()
     if world is None or world.info.name != pack:
         on_loading(f"loading {pack}", 0.2)
-        world = load(pack, device=config.device, dtype=config.dtype)
+        world = load(pack, device=config.device, dtype=config.dtype, threads=config.threads)
     info = world.info
     if saved is not None:
         refuse_other_world(saved, info, Path(config.what))
@@ -135,14 +137,23 @@ def default_pack() -> str:
     return next((n for n in (*PREFERRED_PACKS, *names) if n in names), "null")
 
 
-def load(pack: str, *, device: str | None, dtype: str | None) -> World:
-    """A world by name or folder, on the device asked for or the one that suits this machine."""
+def load(
+    pack: str,
+    *,
+    device: str | None = None,
+    dtype: str | None = None,
+    threads: int | None = None,
+) -> World:
+    """A world by name or folder, computed as asked for or as suits this machine."""
     from helios_core.packs import load_world
 
-    names = {"fp32": "float32", "bf16": "bfloat16"}
-    return load_world(
-        pack, device=device or "cpu", dtype=None if dtype is None else names.get(dtype, dtype)
-    )
+    if pack == "null":
+        return load_world(pack)
+    from engine.device import choose
+
+    long = {"fp32": "float32", "bf16": "bfloat16", None: None}
+    choice = choose(device=device, dtype=long.get(dtype, dtype), threads=threads)
+    return load_world(pack, device=choice.device, dtype=choice.dtype, threads=choice.threads)
 
 
 def _read_what(

@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, help="another seed is another world; 0 unless told otherwise")
     add("--device", help="cpu or cuda; measured once if not given")
     add("--dtype", choices=["fp32", "bf16"], help="measured once if not given")
+    add("--threads", type=int, metavar="N", help="of the CPU; measured once if not given")
     add("--actions", type=Path, metavar="FILE", help="scripted input, `0-23: move_forward`")
     add("--frames", type=int, metavar="N", help="stop after so many frames")
     add("--record", type=Path, metavar="DIR", help="record a rollout dataset from the start")
@@ -67,6 +68,7 @@ def opening_config(args: argparse.Namespace) -> Any:
         seed=args.seed,
         device=args.device,
         dtype=args.dtype,
+        threads=args.threads,
         actions=args.actions,
         user_bindings=None if args.headless else user_folder("config") / "bindings.yaml",
         live=not args.headless,

@@ -50,6 +50,9 @@ class Screen:
         os.environ["SDL_RENDER_SCALE_QUALITY"] = "0" if config.scaling == "integer" else "1"
         try:
             pygame.display.init()
+            # Without a display SDL opens windows that nobody can see, unless told not to.
+            if pygame.display.get_driver() == "offscreen" and "SDL_VIDEODRIVER" not in os.environ:
+                raise pygame.error("there is no display")
             self.window = pygame.Window(
                 config.title, size=config.size, resizable=True, allow_high_dpi=True
             )
