@@ -14,6 +14,7 @@ from torch import Tensor
 
 from training.worlds.wilds.camera import View
 from training.worlds.wilds.objects import Things
+from training.worlds.wilds.sky import fog_share
 from training.worlds.wilds.sprites import LEVELS, NAMES, TILE, atlas, sizes
 from training.worlds.wilds.weather import WIND, Air
 
@@ -165,8 +166,6 @@ def _per_card(c: Cards, view: View, eye: Tensor, air: Air, lit: Lighting) -> dic
     span = torch.maximum(c.height, 2 * c.half)
     level = torch.log2(TILE * c.ahead / (span * view.focal)).round().clamp(0, LEVELS - 1)
     flat = (c.ahead**2 + c.side**2).sqrt()
-    from training.worlds.wilds.render import fog_share
-
     mid = c.foot + c.height * 0.4
     fog = fog_share(air, flat, mid, eye)
     east = c.side * right[0][:, None] + c.ahead * forward[0][:, None]

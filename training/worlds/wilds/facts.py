@@ -15,7 +15,8 @@ from torch import Tensor
 
 from training.worlds.wilds import biomes, camera, objects, weather
 from training.worlds.wilds.physics import swimming
-from training.worlds.wilds.render import Scene, fog_share
+from training.worlds.wilds.scene import Scene
+from training.worlds.wilds.sky import fog_share
 from training.worlds.wilds.sprites import KINDS, kind_index
 
 if TYPE_CHECKING:

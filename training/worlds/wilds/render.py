@@ -12,76 +12,22 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.worlds.wilds import billboards, camera, noise, objects, precipitation, sky, weather
-from training.worlds.wilds.camera import Camera, Hits, View
-from training.worlds.wilds.terrain import CLOUDS, MICRO, Ground, Land, Place, spread
-from training.worlds.wilds.weather import DIM, Air
+from training.worlds.wilds import (
+    billboards,
+    camera,
+    ground,
+    objects,
+    precipitation,
+    sky,
+    weather,
+)
+from training.worlds.wilds.camera import Hits, View
+from training.worlds.wilds.ground import lerp
+from training.worlds.wilds.scene import Scene
+from training.worlds.wilds.terrain import CLOUDS, Place, spread
+from training.worlds.wilds.weather import Air
 
 CLOUD_HEIGHT = 230.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scene:
-    """All that a picture depends on. `clock` float64 [N] seconds; the rest [N] or [N, columns]."""
-
-    land: Land
-    camera: Camera
-    hour: Tensor
-    clock: Tensor
-    weather: Tensor
-    snowpack: Tensor
-    """How white the ground is, 0..1."""
-    fire: Tensor
-    """How high the campfires burn, 0..1."""
-
-    def rows(self, part: slice) -> "Scene":
-        """Some of the cameras."""
-        return Scene(
-            land=self.land.rows(part),
-            camera=self.camera.rows(part),
-            **{k: getattr(self, k)[part] for k in ("hour", "clock", "weather", "snowpack", "fire")},
-        )
-
-
-def fog_share(air: Air, distance: Tensor, height: Tensor, eye: Tensor) -> Tensor:
-    """0..1: how much of a thing at that distance and height is lost in the air."""
-    dims = distance.dim() - 1
-    low = torch.exp(-(0.5 * (height + spread(eye, dims))).clamp(min=0) / 5.0)
-    thick = spread(air.density, dims) * (1 + spread(air.mist, dims) * 5.0 * low)
-    return 1 - torch.exp(-((distance * thick) ** 1.25))
-
-
-def _ramp(x: Tensor, low: float | Tensor, high: float | Tensor) -> Tensor:
-    q = ((x - low) / (high - low)).clamp(0, 1)
-    return q * q * (3 - 2 * q)
-
-
-def _lerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-    return a + t * (b - a)
-
-
-def albedo(land: Land, g: Ground, grain: Tensor, ahead: Tensor, snowpack: Tensor) -> Tensor:
-    """[3, N, W, H] colour of the ground under white light."""
-    steep = (g.slope_x**2 + g.slope_z**2).sqrt()
-    rgb = _lerp(
-        land.mix("low", g.blend), land.mix("high", g.blend), (0.5 + 0.7 * g.small).clamp(0, 1)
-    )
-    rgb = _lerp(rgb, land.mix("patch", g.blend), _ramp(g.broad + 0.25 * g.ridged, 0.12, 0.5))
-    wooded = (land.mix("tree_density", g.blend) * 1.3).clamp(max=0.85) * _ramp(ahead, 70, 190)
-    rgb = _lerp(rgb, land.mix("canopy", g.blend), wooded * _ramp(g.height, 0.5, 2.5))
-    top = land.mix("peak_at", g.blend)
-    rgb = _lerp(rgb, land.mix("peak", g.blend), _ramp(g.height + 5 * g.small, top - 4, top + 4))
-    rgb = _lerp(rgb, land.mix("rock", g.blend), _ramp(steep + 0.12 * g.small, 0.50, 0.85))
-    rgb = _lerp(rgb, land.mix("shore", g.blend), 1 - _ramp(g.height + 0.35 * g.small, 0.25, 1.1))
-    lying = spread(snowpack, 2) * (1 - _ramp(steep, 0.5, 1.0)) * _ramp(g.height, 0.05, 0.5)
-    white = torch.tensor([0.90, 0.93, 0.98], device=rgb.device).view(3, 1, 1, 1)
-    rgb = _lerp(rgb, white, 0.92 * lying)
-    return rgb * (1 + 0.20 * land.mix("grain", g.blend) * (1 - 0.6 * lying) * grain)
-
-
-def _footprint(view: View, ahead: Tensor, eye: Tensor) -> Tensor:
-    """Metres of ground that one pixel covers, the geometric mean of across and along."""
-    return ahead / view.focal * (ahead / eye[:, None, None].clamp(min=0.6)).sqrt()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,72 +54,37 @@ def _flames(scene: Scene, sites: objects.Sites) -> Tensor:
     return torch.stack([dx, dz, scene.fire * flicker * (d2.amin(1) < 1e8)])
 
 
-def _light_ground(
+def _land_and_sky(
     scene: Scene, place: Place, air: Air, view: View, hits: Hits, rays: sky.Rays, flames: Tensor
 ) -> Lit:
-    """Sky, and ground lit and fogged."""
+    """The sky, and the ground lit and lost in the air, joined along the skyline."""
     land, eye = scene.land, scene.camera.eye
-    ahead = hits.ahead
-    dx, dz = view.ray_x[..., None] * ahead, view.ray_z[..., None] * ahead
-    g = land.ground(place, dx, dz, camera.detail(ahead))
-    tile = noise.tile(land.device)
-    u0, v0 = (spread(t, 2) for t in place.micro)
-    micro, mu, mv = noise.sample(
-        tile[[noise.FBM, noise.FBM_U, noise.FBM_V]], u0 + dx / MICRO, v0 + dz / MICRO
-    )
-    foot = _footprint(view, ahead, eye)
-    grain = torch.exp(-((foot / 0.55) ** 2))
-    base = albedo(land, g, micro * grain, ahead, scene.snowpack)
-
-    bump = grain * 0.012 * land.mix("grain", g.blend)
-    sx, sz = g.slope_x + bump * mu, g.slope_z + bump * mv
-    lx, ly, lz = (spread(t, 2) for t in air.lamp)
-    norm = (1 + sx * sx + sz * sz).rsqrt()
-    facing = ((ly - sx * lx - sz * lz) * norm).clamp(min=0)
-
     beat = spread((scene.clock % 1000.0).float() * 2.1, 2)
+    s = ground.surface(land, place, view, hits.ahead, eye)
+    cloud = _clouds(scene, place, air, rays, s.dx, s.dz, hits)
+    light = ground.light(land, s, air, cloud, flames)
+    coat = ground.coat(land, s, air, light, scene.snowpack, beat, hits.ground)
     haze = sky.haze(air, *_level(view))
-    blue = sky.sky(air, rays, view.pixel)
-    cloud = _clouds(scene, place, air, rays, dx, dz, hits)
-    shade = 1 - 0.55 * cloud * (1 - spread(air.weather[:, DIM], 2))
-    hollow = (0.94 + 0.14 * g.small).clamp(0.7, 1.1)
-    skylit = (0.72 + 0.28 * norm) * hollow
-    light = spread(air.light, 2) * (facing * shade) + spread(air.ambient, 2) * skylit
-    d2 = (dx - spread(flames[0], 2)) ** 2 + (dz - spread(flames[1], 2)) ** 2
-    warm = torch.tensor([1.0, 0.50, 0.18], device=base.device).view(3, 1, 1, 1)
-    light = light + warm * (spread(flames[2], 2) * torch.exp(-d2 / 55) * 0.95)
-
-    vein = torch.exp(-(((g.small + 0.07 * micro) / 0.055) ** 2)) * _ramp(g.broad, -0.25, 0.2)
-    vein = vein * land.mix("lava", g.blend)
-    ember = vein * (1 - spread(scene.snowpack, 2)) * (0.75 + 0.25 * torch.sin(g.small * 9 + beat))
-    water = _ramp(-g.height, 0.0, 0.10) * hits.ground
-    deep = 1 - torch.exp(g.height.clamp(max=0) * 0.8)
-    wet = land.mix("water", g.blend) * (spread(air.ambient, 2) * 0.8 + spread(air.light, 2) * 0.35)
-    lava = land.mix("lava", g.blend)
-    skin = _ramp(micro * grain + g.ridged * camera.detail(ahead * 2) * 0.6, -0.1, 0.5)
-    crust = _lerp(land.mix("water", g.blend), base * 0.5, skin)
-    wet = _lerp(wet, crust + 0.15 * land.mix("water", g.blend), lava)
-    seabed = (1 - 0.92 * deep) * (1 - lava)
-    glowing = torch.tensor([1.0, 0.34, 0.06], device=base.device).view(3, 1, 1, 1)
-    lit = _lerp(base * light + glowing * (0.85 * ember), wet, water * (1 - seabed))
-
-    height = g.height.clamp(min=0)
-    flat = ahead * (1 + view.tangent**2).sqrt()[:, None]
-    fog = fog_share(air, flat, height, eye)
-    lit = _lerp(lit, haze[..., None], fog * (1 - 0.3 * water * lava))
-    above = sky.clouds(air, rays, cloud, blue)
-    above = above + _extras(scene, air, rays, view)
-    above = sky.ranges(land, air, rays, above, haze)
-    above = _lerp(above, haze[..., None], sky.veil(air, rays))
-    ripple = micro + 0.5 * torch.sin(mu * 0.05 + beat)
+    flat = hits.ahead * (1 + view.tangent**2).sqrt()[:, None]
+    fog = sky.fog_share(air, flat, s.g.height.clamp(min=0), eye)
+    lit = lerp(coat.colour, haze[..., None], fog * (1 - 0.3 * coat.water * coat.lava))
+    above = _sky(scene, air, rays, view, cloud, haze)
     return Lit(
-        picture=_lerp(above, lit, hits.cover),
+        picture=lerp(above, lit, hits.cover),
         sky=above,
         haze=haze,
-        water=water * (1 - lava),
-        ripple=ripple * grain,
+        water=coat.water * (1 - coat.lava),
+        ripple=(s.micro + 0.5 * torch.sin(s.micro_u * 0.05 + beat)) * s.grain,
         fog=fog,
     )
+
+
+def _sky(scene: Scene, air: Air, rays: sky.Rays, view: View, cloud: Tensor, haze: Tensor) -> Tensor:
+    """[3, N, W, H] everything above the ground, and below it what water would mirror."""
+    above = sky.clouds(air, rays, cloud, sky.sky(air, rays, view.pixel))
+    above = above + _extras(scene, air, rays, view)
+    above = sky.ranges(scene.land, air, rays, above, haze)
+    return lerp(above, haze[..., None], sky.veil(air, rays))
 
 
 def _level(view: View) -> tuple[Tensor, Tensor]:
@@ -189,7 +100,8 @@ def _clouds(
     reach = CLOUD_HEIGHT / (rays.y.abs() + 0.07)
     sun_y = air.lamp[1].clamp(min=0.25)
     cx, cz = (spread(CLOUD_HEIGHT * air.lamp[k] / sun_y, 2) for k in (0, 2))
-    # Water mirrors the sky above it, so its pixels take the sky's clouds, not the shadow.
+    # Water that mirrors sky from outside the picture shows these shadows for clouds; ripples
+    # hide the difference.
     px = torch.where(hits.ground, dx + cx, rays.x * reach) / CLOUDS
     pz = torch.where(hits.ground, dz + cz, rays.z * reach) / CLOUDS
     u0, v0 = (spread(t, 2) for t in place.clouds)
@@ -216,7 +128,7 @@ def _mirror(picture: Tensor, lit: Lit, view: View) -> Tensor:
     r0 = row.floor().clamp(max=h - 2)
     t = row - r0
     index = r0.long().expand(3, *lit.ripple.shape)
-    seen = _lerp(torch.gather(picture, 3, index), torch.gather(picture, 3, index + 1), t)
+    seen = lerp(torch.gather(picture, 3, index), torch.gather(picture, 3, index + 1), t)
     return torch.where(inside, seen, lit.sky)
 
 
@@ -227,7 +139,7 @@ def _waters(lit: Lit, over: billboards.Overlay, view: View, rays: sky.Rays) -> T
         return whole
     mirrored = _mirror(whole, lit, view)
     share = (0.10 + 0.80 * (1 - rays.y.abs()).clamp(0, 1) ** 4) * lit.water * (1 - lit.fog)
-    return _lerp(lit.picture, mirrored, share) * over.through + over.colour
+    return lerp(lit.picture, mirrored, share) * over.through + over.colour
 
 
 def _rays(view: View) -> sky.Rays:
@@ -273,7 +185,7 @@ def picture_of(scene: Scene, height: int, width: int) -> Tensor:
     rays = _rays(view)
     things, sites = surroundings(scene, place)
     flames = _flames(scene, sites)
-    lit = _light_ground(scene, place, air, view, hits, rays, flames)
+    lit = _land_and_sky(scene, place, air, view, hits, rays, flames)
     gust = (scene.clock % 1000.0).float()
     lighting = billboards.Lighting(haze=lit.haze, fire=flames, gust=gust)
     cards = billboards.cards(things, view)

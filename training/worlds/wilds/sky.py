@@ -64,6 +64,14 @@ def haze(air: Air, x: Tensor, z: Tensor) -> Tensor:
     return colour + spread(air.glow, x.dim() - 1) * (0.42 * q**5)
 
 
+def fog_share(air: Air, distance: Tensor, height: Tensor, eye: Tensor) -> Tensor:
+    """0..1: how much of a thing at that distance and height is lost in the air."""
+    dims = distance.dim() - 1
+    low = torch.exp(-(0.5 * (height + spread(eye, dims))).clamp(min=0) / 5.0)
+    thick = spread(air.density, dims) * (1 + spread(air.mist, dims) * 5.0 * low)
+    return 1 - torch.exp(-((distance * thick) ** 1.25))
+
+
 def sky(air: Air, rays: Rays, pixel: float) -> Tensor:
     """Gradient, sun, moon and stars; `pixel` is the angle of one in radians."""
     up = rays.y.abs()

@@ -70,7 +70,6 @@ class Air:
     """[3, N] direction of the direct light: the sun's by day, the moon's by night."""
     day: Tensor
     night: Tensor
-    dusk: Tensor
     density: Tensor
     """Optical depth of the air per metre."""
     mist: Tensor
@@ -102,58 +101,91 @@ def flash(seeds: Tensor, clock: Tensor, storm: Tensor) -> Tensor:
     return happens * storm * (first + 0.7 * again).clamp(max=1.0)
 
 
-def air(land: Land, hour: Tensor, weather: Tensor, clock: Tensor, blend: Tensor) -> Air:
-    """The light at an hour (float32 [N]) in a weather [N, columns], in the air of the biome."""
-    d = hour.device
+@dataclass(frozen=True, kw_only=True)
+class _Sun:
+    """How far into day, dusk and night each world is; [N]."""
+
+    sun: Tensor
+    moon: Tensor
+    day: Tensor
+    night: Tensor
+    dusk: Tensor
+    moonlit: Tensor
+
+
+def _sun(hour: Tensor) -> _Sun:
     sun, moon = sun_direction(hour), moon_direction(hour)
-    up = sun[1]
-    day, night = _ramp(up, -0.06, 0.30), _ramp(-up, 0.02, 0.28)
-    dusk = torch.exp(-(((up - 0.03) / 0.17) ** 2))
+    night = _ramp(-sun[1], 0.02, 0.28)
+    return _Sun(
+        sun=sun,
+        moon=moon,
+        day=_ramp(sun[1], -0.06, 0.30),
+        night=night,
+        dusk=torch.exp(-(((sun[1] - 0.03) / 0.17) ** 2)),
+        moonlit=night * _ramp(moon[1], -0.05, 0.2),
+    )
+
+
+def _sky_colours(land: Land, blend: Tensor, s: _Sun) -> tuple[Tensor, Tensor]:
+    """Zenith and horizon of an open sky: the biome's by day, shared by all at dusk and night."""
+    d = blend.device
     zenith_noon, horizon_noon = land.mix("zenith", blend), land.mix("horizon", blend)
     evening_z = 0.30 * zenith_noon + 0.70 * _rgb(d, 0.27, 0.26, 0.47)
     evening_h = 0.25 * horizon_noon + 0.75 * _rgb(d, 0.86, 0.60, 0.55)
     dark_z = 0.05 * zenith_noon + _rgb(d, 0.018, 0.032, 0.095)
     dark_h = 0.07 * horizon_noon + _rgb(d, 0.065, 0.095, 0.19)
-    zenith = dark_z + day * (zenith_noon - dark_z) + 0.85 * dusk * (evening_z - zenith_noon) * day
-    horizon = dark_h + day * (horizon_noon - dark_h)
-    horizon = horizon + 0.85 * dusk * (evening_h - horizon)
-    zenith = zenith + 0.55 * dusk * (evening_z - zenith)
-    dim = weather[:, DIM]
+    zenith = dark_z + s.day * (zenith_noon - dark_z)
+    zenith = zenith + 0.85 * s.dusk * (evening_z - zenith_noon) * s.day
+    horizon = dark_h + s.day * (horizon_noon - dark_h)
+    horizon = horizon + 0.85 * s.dusk * (evening_h - horizon)
+    return zenith + 0.55 * s.dusk * (evening_z - zenith), horizon
+
+
+def _direct(s: _Sun) -> Tensor:
+    """[3, N] light of the sun and the moon above the clouds."""
+    d = s.day.device
+    warm, white = _rgb(d, 1.05, 0.56, 0.27), _rgb(d, 0.72, 0.68, 0.60)
+    sunlight = _ramp(s.sun[1], -0.05, 0.12) * (white + 0.9 * s.dusk * (warm - white))
+    return sunlight + s.moonlit * _rgb(d, 0.36, 0.45, 0.62)
+
+
+def _glow(s: _Sun, dim: Tensor) -> Tensor:
+    """[3, N] what the sky takes on around the sun and the moon."""
+    d = dim.device
+    evening, noon = _rgb(d, 1.0, 0.46, 0.18), _rgb(d, 0.40, 0.37, 0.28)
+    sun = (s.dusk * evening + s.day * (1 - s.dusk) * noon) * (1 - 0.92 * dim)
+    return sun + s.moonlit * _rgb(d, 0.10, 0.13, 0.20) * (1 - 0.9 * dim)
+
+
+def air(land: Land, hour: Tensor, weather: Tensor, clock: Tensor, blend: Tensor) -> Air:
+    """The light at an hour (float32 [N]) in a weather [N, columns], in the air of the biome."""
+    d, s, dim = hour.device, _sun(hour), weather[:, DIM]
+    zenith, horizon = _sky_colours(land, blend, s)
     grey = (zenith * 0.35 + horizon * 0.5).mean(0, keepdim=True) * _rgb(d, 0.93, 1.0, 1.09)
     zenith = zenith + dim * (grey * (1.0 - 0.30 * dim) - zenith)
     horizon = horizon + dim * (grey * (1.25 - 0.32 * dim) - horizon)
     bolt = flash(land.seeds, clock, weather[:, STORM])
     sky_flash = bolt * _rgb(d, 0.34, 0.36, 0.46)
-    moonlit = night * _ramp(moon[1], -0.05, 0.2)
-    warm = _rgb(d, 1.05, 0.56, 0.27)
-    white = _rgb(d, 0.72, 0.68, 0.60)
-    direct = _ramp(up, -0.05, 0.12) * (white + 0.9 * dusk * (warm - white))
-    direct = direct + moonlit * _rgb(d, 0.36, 0.45, 0.62)
-    light = direct * (1 - 0.85 * dim)
+    direct = _direct(s)
     ambient = 0.43 * zenith.mean(0, keepdim=True) + 0.20 * zenith + 0.26 * horizon
-    ambient = ambient * (1 + 0.45 * dusk)
-    ambient = ambient + night * _rgb(d, 0.165, 0.215, 0.33) + 0.5 * sky_flash
-    glow = (dusk * _rgb(d, 1.0, 0.46, 0.18) + day * (1 - dusk) * _rgb(d, 0.40, 0.37, 0.28)) * (
-        1 - 0.92 * dim
-    ) + moonlit * _rgb(d, 0.10, 0.13, 0.20) * (1 - 0.9 * dim)
-    is_sun = (up > -0.06).float()
-    density = land.mix("fog", blend) * (1 + weather[:, HAZE]) * (1 / 260.0)
-    clouds = direct * 0.50 + ambient * 0.85 + 0.12 * day
+    ambient = ambient * (1 + 0.45 * s.dusk)
+    ambient = ambient + s.night * _rgb(d, 0.165, 0.215, 0.33) + 0.5 * sky_flash
+    clouds = direct * 0.50 + ambient * 0.85 + 0.12 * s.day
     clouds = clouds + 0.75 * dim * (grey * 1.25 - clouds)
+    is_sun = (s.sun[1] > -0.06).float()
     return Air(
         zenith=zenith + sky_flash,
         horizon=horizon + sky_flash,
-        glow=glow,
-        light=light,
+        glow=_glow(s, dim),
+        light=direct * (1 - 0.85 * dim),
         ambient=ambient,
-        sun=sun,
-        moon=moon,
-        lamp=is_sun * sun + (1 - is_sun) * moon,
-        day=day,
-        night=night,
-        dusk=dusk,
-        density=density,
-        mist=land.mix("mist", blend) * (1 + 0.5 * dusk),
+        sun=s.sun,
+        moon=s.moon,
+        lamp=is_sun * s.sun + (1 - is_sun) * s.moon,
+        day=s.day,
+        night=s.night,
+        density=land.mix("fog", blend) * (1 + weather[:, HAZE]) * (1 / 260.0),
+        mist=land.mix("mist", blend) * (1 + 0.5 * s.dusk),
         flash=bolt,
         clouds=clouds * (1 - 0.45 * dim) + sky_flash,
         weather=weather,

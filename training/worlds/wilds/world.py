@@ -21,7 +21,8 @@ from torch import Tensor
 from training.worlds.wilds import events, facts, physics, spawn, weather
 from training.worlds.wilds.camera import Camera
 from training.worlds.wilds.physics import DT, EYE, Body
-from training.worlds.wilds.render import Scene, picture_of
+from training.worlds.wilds.render import picture_of
+from training.worlds.wilds.scene import Scene
 from training.worlds.wilds.spec import SPEC
 
 PIXELS_PER_PASS = {"cpu": 100_000, "cuda": 12_000_000}
