@@ -353,8 +353,8 @@ def _bounded(values: Mapping[str, float | bool]) -> dict[str, float | bool]:
 
 def _require_channels(scene: Scene, info: WorldInfo) -> None:
     """A ValueError for a track on a channel that the world lacks; never a silent zero."""
-    for name, macro in scene.macros.items():
-        missing = (macro.track.channels if macro.track else frozenset()) - set(info.spec.names)
+    for owner, track in scene.tracks():
+        missing = track.channels - set(info.spec.names)
         if missing:
             channels = ", ".join(sorted(missing))
-            raise ValueError(f"macro {name} needs {channels}, which the pack {info.name} lacks")
+            raise ValueError(f"{owner} needs {channels}, which the pack {info.name} lacks")

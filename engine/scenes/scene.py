@@ -15,6 +15,7 @@ from engine.scenes.phases import Phase
 from engine.scenes.problems import nearest, quoted
 from engine.scenes.senses import Speed
 from engine.scenes.timeline import TimedEvent
+from engine.scenes.tracks import Track
 from engine.scenes.triggers import Trigger
 from engine.scenes.values import FileName, Name, Range, Reference, Span
 
@@ -215,3 +216,15 @@ class Scene:
             yield from (((*path, "triggers", i), event) for i, event in enumerate(part.triggers))
             if isinstance(part, Phase) and part.enter is not None:
                 yield (*path, "enter"), part.enter
+
+    def tracks(self) -> Iterator[tuple[str, Track]]:
+        """Every action track with what it belongs to."""
+        for name, macro in self.macros.items():
+            if macro.track is not None:
+                yield f"macro {name}", macro.track
+        for part in (self, *self.phases.values()):
+            if part.autopilot is not None and part.autopilot.track is not None:
+                yield "the autopilot", part.autopilot.track
+        for _, event in self.all_events():
+            if event.inject is not None and event.inject.track is not None:
+                yield "an injected track", event.inject.track

@@ -20,7 +20,9 @@ from engine.scenes.build import spelled
 from engine.scenes.scene import Scene
 from engine.scenes.values import Named, Range, Reference
 
-_PLAIN = {
+VARIABLE = r"\$\{vars\."
+"""A text that holds a reference to one of the file's own values."""
+_PLAIN: dict[Any, dict[str, Any]] = {
     str: {"type": ["string", "number"]},
     int: {"type": "integer"},
     float: {"type": "number"},
@@ -30,7 +32,7 @@ _PLAIN = {
 
 def json_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of a scene file."""
-    definitions: dict[str, Any] = {}
+    definitions: dict[str, Any] = {"Variable": {"type": "string", "pattern": VARIABLE}}
     root = _schema(Scene, definitions)
     # A file may be completed by those that it uses, so what it needs is left to `helios check`.
     definitions["Scene"].pop("required", None)
@@ -73,26 +75,40 @@ def _schema(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
         kinds = [_schema(k, definitions) for k in arguments if k is not type(None)]
         return kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
     if origin is Literal:
-        return {"enum": list(arguments)}
+        return _or_variable({"enum": list(arguments)})
     if origin is dict:
-        names = _schema(arguments[0], definitions)
+        names = _names(arguments[0])
         values = _schema(arguments[1], definitions)
         return {"type": "object", "propertyNames": names, "additionalProperties": values}
     if origin is tuple:
         item = _schema(arguments[0], definitions)
         return {"anyOf": [{"type": "array", "items": item}, item]}
     if kind in _PLAIN:
-        return dict(_PLAIN[kind])
+        return dict(_PLAIN[kind]) if kind is str else _or_variable(_PLAIN[kind])
     if hasattr(kind, "parse"):
-        return dict(kind.SCHEMA)
+        return _or_variable(kind.SCHEMA)
     return _object(kind, definitions)
+
+
+def _names(kind: Any) -> dict[str, Any]:
+    """What the keys of a mapping may be."""
+    if get_origin(kind) is Literal:
+        return {"enum": list(get_args(kind))}
+    marks = [mark for mark in get_args(kind)[1:] if isinstance(mark, Named)]
+    return {"type": "string", "pattern": marks[0].pattern} if marks else {"type": "string"}
+
+
+def _or_variable(schema: dict[str, Any]) -> dict[str, Any]:
+    """The same, or a reference to a value under `vars`, whose kind only the validator can tell."""
+    return {"anyOf": [schema, {"$ref": "#/$defs/Variable"}]}
 
 
 def _marked(arguments: tuple[Any, ...], definitions: dict[str, Any]) -> dict[str, Any]:
     schema = _schema(arguments[0], definitions)
     for mark in arguments[1:]:
         if isinstance(mark, Range):
-            schema |= {"minimum": mark.low, "maximum": mark.high}
+            bounds = {"minimum": mark.low, "maximum": mark.high}
+            schema = _or_variable(_PLAIN[arguments[0]] | bounds)
         elif isinstance(mark, Named):
             schema = {"type": "string", "pattern": mark.pattern}
         elif isinstance(mark, Reference):

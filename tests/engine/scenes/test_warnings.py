@@ -1,0 +1,100 @@
+# ruff: noqa: E501 - each message stands on one line, as it is printed
+"""Doubts: what can never happen, is never used, is missing, or is beyond the pack."""
+
+import pytest
+
+from engine.scenes.load import check_scene, load_scene
+from engine.scenes.packs import PackFacts, pack_facts
+from helios_core.actions import ActionSpec, Channel
+from tests.engine.scenes.playing import play, write
+
+CASES = [
+    ("phases: {a: {}, b: {}}", "5:20: warning: phases.b: no event goes to this phase"),
+    ("timeline: [{at: 1s, load: x}]", "5:27: warning: timeline[1].load: no event saves x"),
+    ("timeline: [{at: 9s, every: 1s, until: 3s, title: x}]", "5:12: warning: timeline[1]: it ends before it begins"),
+    ("timeline: [{at: 1s, end: true}, {at: 2s, title: x}]", "5:33: warning: timeline[2]: never happens: 1s ends this timeline"),
+    ("triggers: [{when: brightness > 1, title: x}]", "5:19: warning: triggers[1].when: can never be true"),
+    ("triggers: [{when: idle < 0s, title: x}]", "5:19: warning: triggers[1].when: can never be true"),
+    ("triggers: [{when: held(e) > 1 and chance(0), title: x}]", "5:19: warning: triggers[1].when: can never be true"),
+    ("triggers: [{when: not (distance < 0), title: x}]", "5:19: warning: triggers[1].when: is always true: it fires once, at the start"),
+    ("triggers: [{when: 5s < 2, title: x}]", "5:19: warning: triggers[1].when: can never be true"),
+    ('macros: {a: "+1s: jump"}', "5:14: warning: macros.a: never used"),
+    ("counters: {n: 0}", "5:15: warning: counters.n: no condition reads it"),
+    ("flags: {n: true}", "5:12: warning: flags.n: no condition reads it"),
+    ("vars: {a: 1}", "5:11: warning: vars.a: never used"),
+    ("thumbnail: x.png", "5:12: warning: thumbnail: there is no file x.png"),
+    ("timeline: [{at: 1s, sound: x.ogg}]", "5:28: warning: timeline[1].sound: there is no file x.ogg"),
+    ("start: {image: assets/none.png}", "5:16: warning: start.image: there is no file assets/none.png"),
+    ("timeline: [{at: 1s, jump: x.yaml}]", "5:27: warning: timeline[1].jump: there is no file x.yaml"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "message"), CASES, ids=[body for body, _ in CASES])
+def test_warning(tmp_path, body, message):
+    path = write(tmp_path, body + "\n")
+    checked = check_scene(path)
+    assert checked.file is not None, "a doubt keeps nothing from being played"
+    assert [str(problem) for problem in checked.problems] == [f"{path}:{message}"]
+
+
+@pytest.mark.parametrize(
+    "when",
+    ["brightness > 0.99", "turned < 0", "chance(0.01)", "crossfade < 1", "time > 9 or idle < 1"],
+)
+def test_no_warning_for_what_may_happen(tmp_path, when):
+    path = write(tmp_path, f"triggers: [{{when: {when}, title: x}}]\n")
+    assert check_scene(path).problems == ()
+
+
+def test_a_hidden_prompt_that_nothing_names(tmp_path):
+    path = tmp_path / "scene.yaml"
+    path.write_text("title: x\nprompts: {a: b, hidden: {text: x, menu: false}}\n")
+    [problem] = check_scene(path).problems
+    assert problem.text.startswith("prompts.hidden: never used")
+
+
+def test_what_the_pack_lacks(tmp_path):
+    spec = ActionSpec(channels=(Channel(name="jump", kind="button"),))
+    facts = PackFacts(name="tiny", spec=spec, known_words=frozenset(["a", "meadow", "at", "noon"]))
+    body = 'limits: {run: 0}\nmacros: {m: "+1s: strafe, jump"}\ntimeline: [{at: 1s, inject: m}]\n'
+    checked = check_scene(write(tmp_path, body), packs=lambda name: facts)
+    assert [problem.text for problem in checked.problems] == [
+        "prompts.storm: the pack tiny was never taught 'dusk'",
+        "prompts.storm: the pack tiny was never taught 'storm'",
+        "limits.run: the pack tiny has no channel 'run'",
+        "macros.m: the pack tiny has no channel 'strafe'",
+    ]
+
+
+def test_a_pack_that_is_not_there(tmp_path):
+    checked = check_scene(write(tmp_path, "pack: nulll\n"), packs=pack_facts)
+    [problem] = checked.problems
+    assert problem.line == 5 and "did you mean 'null'?" in problem.text
+
+
+def test_doubts_about_used_files_are_theirs(tmp_path):
+    (tmp_path / "shared.yaml").write_text('macros: {a: "+1s: jump", b: "+1s: run"}\n')
+    path = write(tmp_path, "use: [shared.yaml]\ntimeline: [{at: 1s, inject: a}]\n")
+    assert check_scene(path).problems == ()
+
+
+def test_layers_merge_and_platforms_differ(tmp_path):
+    (tmp_path / "base.yaml").write_text("author: base\nhints: [a, b]\nspeed: {walk: 2, run: 3}\n")
+    (tmp_path / "more.yaml").write_text("use: base.yaml\nhints: [c]\nspeed: {run: 5}\n")
+    body = "use: [more.yaml]\nspeed: {walk: 1}\n"
+    body += "platform: {linux: {hud: true, bindings: {channels: {jump: [f]}}}, mac: {hints: [m]}}\n"
+    path = write(tmp_path, body)
+    linux = check_scene(path, platform="linux").file.scene
+    assert (linux.author, linux.hints) == ("base", ("c",))
+    assert (linux.speed.walk, linux.speed.run) == (1, 5)
+    assert linux.hud is True and linux.bindings.channels == {"jump": ("f",)}
+    mac = check_scene(path, platform="mac").file.scene
+    assert mac.hud is None and mac.hints == ("m",) and not mac.bindings.channels
+
+
+def test_variables_keep_their_kind(tmp_path):
+    body = "vars: {n: 3, wait: 2s, who: '${vars.wait} of ${vars.n}'}\nseed: ${vars.n}\n"
+    body += "author: ${vars.who}\ntimeline: [{at: '${vars.wait}', title: x}]\n"
+    file = load_scene(write(tmp_path, body))
+    assert file.scene.seed == 3 and file.scene.author == "2s of 3"
+    assert play(file, frames=60).events("timeline[1]") == [40]
