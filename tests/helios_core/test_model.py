@@ -11,9 +11,10 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from helios_core.attention import attend
 from helios_core.conditioning import ActionConditioning
 from helios_core.config import TransformerConfig, helios_14b, small
-from helios_core.memory import make_history
+from helios_core.memory import FrameIndices, frame_indices, make_history
 from helios_core.positions import TABLES_KEPT
 from helios_core.transformer import HeliosTransformer, join_text
 
@@ -94,6 +95,32 @@ def test_fresh_model_predicts_zero_and_pools_history() -> None:
     short = model.patch_short(constant[:, :, :1])[0, 0]
     for patcher in (model.patch_mid, model.patch_long):
         assert torch.allclose(patcher(constant)[0, 0], short, atol=1e-5)
+
+
+# Positions and attention ----------------------------------------------------------------------
+
+
+@torch.no_grad()
+def test_only_distances_in_time_matter() -> None:
+    """All frames moved by the same time give the same output; the noisy ones alone do not."""
+    model, given = model_of(TINY), inputs_of(TINY)
+    history, indices = given["history"], frame_indices(TINY.history_sizes, 3)
+    moved = FrameIndices(*(tuple(i + 5 for i in part) for part in indices))
+    apart = indices._replace(noisy=moved.noisy)
+    plain = model(**given)
+    assert close(model(**{**given, "history": replace(history, indices=moved)}), plain, 1e-4)
+    assert not close(model(**{**given, "history": replace(history, indices=apart)}), plain, 1e-3)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_attention_in_bf16_is_attention(masked: bool) -> None:
+    draw = torch.Generator().manual_seed(3)
+    query, key, value = (torch.randn(2, n, 3, 8, generator=draw) for n in (5, 7, 7))
+    mask = torch.rand(2, 1, 1, 7, generator=draw) > 0.4 if masked else None
+    exact = attend(query, key, value, mask)
+    rough = attend(query.bfloat16(), key.bfloat16(), value.bfloat16(), mask)
+    assert rough.dtype == torch.bfloat16
+    assert close(rough.float(), exact, 0.02)
 
 
 # Caches -----------------------------------------------------------------------------------------
