@@ -45,8 +45,6 @@ from kernels.norm import Rows
 
 MIN_SIGMA = 0.05
 """A predicted clean latent is turned into a velocity by dividing by at least this."""
-OLD_NAMES = {"scale_shift_table": "norm_out.scale_shift_table"}
-"""Parameter names of older training checkpoints, and what they are called now."""
 FP32_PARAMETERS = ("time_embedder", "scale_shift_table", "norm2", "history_key_scale")
 """Parts of parameter names that stay fp32 when a model is loaded in a smaller dtype."""
 
