@@ -59,6 +59,7 @@ class Desktop:
         os.close(read)
         self.display = ":" + said.decode().strip()
         self._screen = folder / "Xvfb_screen0"
+        self._other: tuple | None = None
 
     def hand(self, *arguments: str) -> str:
         """xdotool, a process that knows nothing of the one under test."""
@@ -81,26 +82,45 @@ class Desktop:
         pixels = raw[size + 12 * colours :][: stride * height].reshape(height, stride)
         return pixels[:, : width * 4].reshape(height, width, 4)[..., 2::-1]
 
+    def other_window(self) -> int:
+        """A window of another program, to give the focus to."""
+        if self._other is None:
+            x11, display = _open_display(self.display)
+            root = x11.XDefaultRootWindow(display)
+            window = x11.XCreateSimpleWindow(display, root, 0, 0, 40, 40, 0, 0, 0)
+            x11.XMapWindow(display, window)
+            x11.XSync(display, 0)
+            self._other = (x11, display, window)
+        return self._other[2]
+
     def close_politely(self, window: int) -> None:
         """What a window manager sends when the close button is pressed: WM_DELETE_WINDOW."""
-        x11 = ctypes.CDLL("libX11.so.6")
-        x11.XOpenDisplay.restype = ctypes.c_void_p
-        x11.XInternAtom.restype = ctypes.c_ulong
-        display = ctypes.c_void_p(x11.XOpenDisplay(self.display.encode()))
-        protocols = x11.XInternAtom(display, b"WM_PROTOCOLS", 0)
-        delete = x11.XInternAtom(display, b"WM_DELETE_WINDOW", 0)
+        x11, display = _open_display(self.display)
         message = (ctypes.c_long * 24)()
         message[0] = 33  # ClientMessage
         message[4] = window
-        message[5] = protocols
+        message[5] = x11.XInternAtom(display, b"WM_PROTOCOLS", 0)
         ctypes.cast(ctypes.byref(message, 48), ctypes.POINTER(ctypes.c_int))[0] = 32
-        message[7] = delete
-        x11.XSendEvent(display, ctypes.c_ulong(window), 0, ctypes.c_long(0), ctypes.byref(message))
+        message[7] = x11.XInternAtom(display, b"WM_DELETE_WINDOW", 0)
+        x11.XSendEvent(display, window, 0, 0, ctypes.byref(message))
         x11.XCloseDisplay(display)
 
     def close(self) -> None:
         self._server.terminate()
         self._server.wait(PATIENCE)
+
+
+def _open_display(name: str) -> tuple[ctypes.CDLL, ctypes.c_void_p]:
+    """Xlib, for the few things that xdotool cannot do."""
+    x11 = ctypes.CDLL("libX11.so.6")
+    pointer, number = ctypes.c_void_p, ctypes.c_ulong
+    x11.XOpenDisplay.restype = pointer
+    x11.XInternAtom.restype = x11.XDefaultRootWindow.restype = number
+    x11.XCreateSimpleWindow.restype = number
+    x11.XCreateSimpleWindow.argtypes = [pointer, number] + [ctypes.c_int] * 4 + [number] * 3
+    x11.XMapWindow.argtypes = [pointer, number]
+    x11.XSendEvent.argtypes = [pointer, number, ctypes.c_int, ctypes.c_long, pointer]
+    return x11, ctypes.c_void_p(x11.XOpenDisplay(name.encode()))
 
 
 class Play:
@@ -119,8 +139,11 @@ class Play:
         self.process = subprocess.Popen(
             [*command, *options], cwd=ROOT, env=environment, stdout=self._log, stderr=self._log
         )
+        self.place = ((SCREEN[0] - WIDTH) // 2, (SCREEN[1] - HEIGHT) // 2, WIDTH, HEIGHT)
+        """Where the window was last found: x, y, width, height. SDL opens it in the middle."""
         until(self._playing, "the first frames")
         self.window = int(desktop.hand("getwindowfocus"))
+        self.place = self.area()
 
     def _playing(self) -> bool:
         assert self.process.poll() is None, f"the play ended: {self.log()}"
@@ -137,11 +160,8 @@ class Play:
         return tuple(int(values[k]) for k in ("X", "Y", "WIDTH", "HEIGHT"))
 
     def picture(self) -> np.ndarray:
-        """The window's part of the screen; before it is known, the middle of the screen."""
-        x, y = (SCREEN[0] - WIDTH) // 2, (SCREEN[1] - HEIGHT) // 2
-        width, height = WIDTH, HEIGHT
-        if hasattr(self, "window"):
-            x, y, width, height = self.area()
+        """The window's part of the screen."""
+        x, y, width, height = self.place
         return self.desktop.picture()[y : y + height, x : x + width]
 
     def frame(self) -> int | None:
