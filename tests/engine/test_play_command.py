@@ -181,3 +181,94 @@ def test_the_flatness_report_ends_in_json(capsys):
     report = json.loads(out.splitlines()[-1])
     assert code == 0 and report["pack"] == "null" and report["frames"] == 400
     assert "cpu" in report["hardware"]
+
+
+def test_no_display_names_headless(tmp_path):
+    hidden = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
+    environment = {k: v for k, v in os.environ.items() if k not in hidden}
+    done = subprocess.run(
+        [sys.executable, "-m", "engine", "play", "--pack", "null", "--no-sound"],
+        cwd=ROOT,
+        env=environment | {"HELIOS_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2 and "--headless" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+class StandIn:
+    """A window for the flow between sessions."""
+
+    def __init__(self, picks: list[str | None]) -> None:
+        self.picks, self.closed = picks, False
+
+    def choose(self, cards):
+        assert {card.title for card in cards} > {"Free walk"}
+        return self.picks.pop(0)
+
+    def loading(self, what, fraction) -> None:
+        pass
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def windowed(monkeypatch, picks, outcomes, *arguments) -> tuple[int, list[str], StandIn]:
+    """`helios play` with a stand-in window and given ends of its sessions."""
+    from engine.cli import play_window
+
+    window, played = StandIn(picks), []
+    monkeypatch.setattr(play_window, "Window", lambda config, clock: window)
+
+    def play_session(window, opening, args, config, cache, clock):
+        played.append(config.what and Path(config.what).stem)
+        return outcomes.pop(0)
+
+    monkeypatch.setattr(play_window, "play_session", play_session)
+    return main(["play", *arguments]), played, window
+
+
+def test_the_start_screen_comes_back_after_a_demo(monkeypatch):
+    from engine.loop import Outcome
+
+    demo = str(next((ROOT / "demos").glob("[a-z]*.yaml")))
+    monkeypatch.setattr("engine.opening.default_pack", lambda: "null")
+    ends = [Outcome(frames=9, scene_ended=True), Outcome(frames=9)]
+    code, played, window = windowed(monkeypatch, [demo, "free walk"], ends)
+    assert code == 0 and played == [Path(demo).stem, ""] and window.closed
+    code, played, _ = windowed(monkeypatch, [None], [])
+    assert code == 0 and played == []
+
+
+def test_a_scene_leads_to_the_next_and_a_failure_is_exit_1(monkeypatch, capsys):
+    from engine.loop import Outcome
+
+    one, two = sorted((ROOT / "demos").glob("[a-z]*.yaml"))[:2]
+    ends = [Outcome(frames=9, jump=str(two), scene_ended=True), Outcome(frames=9, failure="boom")]
+    code, played, window = windowed(monkeypatch, [], ends, str(one), "--pack", "null")
+    assert code == 1 and played == [one.stem, two.stem] and window.closed
+    assert capsys.readouterr().err == "helios play: boom\n"
+
+
+def test_a_session_is_resumed_in_a_window_with_its_history(tmp_path):
+    from engine.session_file import read_session
+    from helios_core.null_world import NullWorld
+
+    path = tmp_path / "s.helios"
+    run = play(tmp_path, events=[Command("save", 1.0, str(path))], frames=40)
+    run.world.info = NullWorld().info
+    run.loop.run()
+    done = child(
+        *("play", path, "--frames", 8, "--no-sound", "--no-vsync", "--record", tmp_path / "roll"),
+        SDL_VIDEODRIVER="dummy",
+        HELIOS_HOME=str(tmp_path),
+    )
+    _, err = done.communicate(timeout=60)
+    assert done.returncode == 0, err
+    from engine.rollouts.reader import RolloutDataset
+
+    chunk = RolloutDataset.open(tmp_path / "roll").read(0, 0, 1)
+    assert chunk is not None
+    assert len(read_session(path).history.chunk) == read_session(path).history.chunk[-1] + 1
