@@ -20,6 +20,8 @@ from typing import Any
 
 CLEARLY = 0.92
 """bfloat16, or another thread, has to take less than this share of the time to be chosen."""
+HOPELESS = 3.0
+"""A number of threads that takes so many times longer is given up."""
 MOST_THREADS = 8
 """More do not help models of this size."""
 Timing = Callable[[str, int], float]
@@ -91,14 +93,18 @@ def _remembered(path: Path) -> dict[str, float] | None:
 
 
 def measure(timing: Timing) -> dict[str, float]:
-    """Seconds of every candidate, by "dtype threads"."""
-    counts = sorted({1, max(1, _cores() // 2), _cores()})
-    return {
-        f"{dtype} {count}": timing(dtype, count)
-        for dtype in ("float32", "bfloat16")
-        for count in counts
-        if count <= MOST_THREADS
-    }
+    """Seconds of every candidate, by "dtype threads".
+
+    A number of threads that float32 shows to be hopeless is not tried again.
+    """
+    seconds: dict[str, float] = {}
+    for count in sorted({1, max(1, _cores() // 2), _cores()}):
+        if count > MOST_THREADS:
+            break
+        plain = seconds[f"float32 {count}"] = timing("float32", count)
+        if plain <= HOPELESS * min(seconds.values()):
+            seconds[f"bfloat16 {count}"] = timing("bfloat16", count)
+    return seconds
 
 
 def pick(seconds: dict[str, float]) -> tuple[str, int]:
@@ -121,8 +127,11 @@ def cache_file() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "helios" / "device.json"
 
 
-def time_small_world(dtype: str, threads: int, repeats: int = 7) -> float:
-    """Seconds of one denoising step and one decoded chunk of a small world, at best."""
+def time_small_world(dtype: str, threads: int, budget: float = 0.25) -> float:
+    """Seconds of one denoising step and one decoded chunk of a small world, at best.
+
+    On a busy machine a step can take seconds with too many threads: one is then enough to know.
+    """
     import torch
 
     from helios_core.packs.builtin import random_manifest, random_modules
@@ -131,9 +140,8 @@ def time_small_world(dtype: str, threads: int, repeats: int = 7) -> float:
     torch.set_num_threads(threads)
     try:
         step = _small_world(random_manifest, random_modules, getattr(torch, dtype))
-        step()
-        times = []
-        for _ in range(repeats):
+        times: list[float] = []
+        while sum(times) < budget:
             started = time.perf_counter()
             step()
             times.append(time.perf_counter() - started)

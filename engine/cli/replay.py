@@ -53,7 +53,14 @@ def _world(args: argparse.Namespace, data: "RolloutDataset", episode: int) -> An
     pack = args.pack or source.get("pack")
     if not pack:
         raise ValueError("this episode names no pack, so nothing can replay it")
-    return load_world(pack, device=args.device)
+    then = dict(source.get("fingerprint", {}))  # the same bits want the same dtype and threads
+    threads = str(then.get("threads", ""))
+    return load_world(
+        pack,
+        device=args.device,
+        dtype=then.get("dtype") if pack != "null" else None,
+        threads=int(threads) if threads.isdigit() else None,
+    )
 
 
 def _verify(args: argparse.Namespace, data: "RolloutDataset", world: Any, episode: int) -> int:
