@@ -11,10 +11,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from helios_core.sampling import chunk as sampling
 from helios_core.sampling.dmd import dmd
 from helios_core.sampling.euler import Velocity, euler
+from helios_core.sampling.plan import SamplerPlan
 from helios_core.sampling.schedule import listed_steps
 from training.stages.world import Conditions, Given, TrainWorld
+from training.trainer.draw import stream_seed
 
 FEW_STEPS = (1.0, 0.75, 0.4)
 """Noise levels of three-step sampling."""
@@ -46,3 +49,32 @@ def euler_chunk(world: TrainWorld, given: Conditions | Given, noise: Tensor, ste
     """Clean latents by `steps` Euler steps along the velocity."""
     levels = [1 - i / steps for i in range(steps)]
     return euler(noise, listed_steps(levels), velocity_of(world, given, noise.shape[2]))
+
+
+@torch.no_grad()
+def pyramid_chunk(
+    world: TrainWorld, conditions: Conditions, noise: Tensor, plan: SamplerPlan
+) -> Tensor:
+    """Clean latents through a pyramid of stages, as packs with one sample them."""
+    given = world.given(conditions, noise.shape[2])
+    asked = sampling.Conditions(text=given.text, history=given.history, actions=given.actions)
+    batch, _, frames, rows, columns = noise.shape
+    shape = (batch, noise.shape[1], frames, rows, columns)
+    return sampling.sample_chunk(world.dit, plan, StartNoise(noise), shape, asked)
+
+
+class StartNoise:
+    """Given start noise; noise of jumps drawn by its name."""
+
+    def __init__(self, start: Tensor) -> None:
+        self.start = start
+
+    def normal(self, name: str, shape: tuple[int, ...]) -> Tensor:
+        if name == "start":
+            return self.start
+        generator = torch.Generator().manual_seed(stream_seed(name))
+        return torch.randn(*shape, generator=generator)
+
+    def uniform(self, name: str, shape: tuple[int, ...]) -> Tensor:
+        generator = torch.Generator().manual_seed(stream_seed(name))
+        return torch.rand(*shape, generator=generator)

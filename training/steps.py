@@ -28,6 +28,7 @@ DATA = {
 STAGES = {
     "codec": ("training.stages.codec", "CodecConfig", "CodecStage"),
     "base": ("training.stages.base", "BaseConfig", "BaseStage"),
+    "mid": ("training.stages.mid", "MidConfig", "MidStage"),
     "finetune": ("training.stages.finetune", "FinetuneConfig", "FinetuneStage"),
     "distill": ("training.stages.distill", "DistillConfig", "DistillStage"),
 }

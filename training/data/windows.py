@@ -219,3 +219,11 @@ def gather(latents: Tensor, index: Tensor) -> Tensor:
     values = latents[index.clamp(min=0)].float()  # [B, n, C, h, w]
     values = values * (index >= 0)[:, :, None, None, None]
     return values.transpose(1, 2)
+
+
+def part_of(window: Window, rows: list[int], at: Tensor) -> Window:
+    """Some windows of a batch: `rows` for lists, `at` for tensors."""
+    texts = [window.texts[i] for i in rows]
+    return Window(
+        window.target[at], window.past[at], window.actions[at], window.action_mask[at], texts
+    )
