@@ -87,6 +87,5 @@ def _advice(look: Theme, width: int, line: PromptLine) -> pygame.Surface:
 def _preset(look: Theme, width: int, number: int, text: str) -> pygame.Surface:
     key = look.key(str(number))
     room = width - key.get_width() - look.px(10)
-    while look.width(text, "small") > room and len(text) > 1:
-        text = text[:-2].rstrip() + "…"
-    return theme.row([key, look.text(text, "small", theme.MUTED)], look.px(10))
+    shown = look.text(look.cut(text, room, "small"), "small", theme.MUTED)
+    return theme.row([key, shown], look.px(10))

@@ -143,10 +143,11 @@ def _card(look: Theme, card: DemoCard, size: tuple[int, int], *, chosen: bool) -
     picture_size = (width - 2 * inset, round(width / ASPECT) - 2 * inset)
     panel.blit(_thumbnail(look, card, picture_size), (inset, inset))
     x, y = look.px(14), round(width / ASPECT) + look.px(2)
-    panel.blit(look.text(_cut(look, card.title, "body", width - 2 * x), "body", bold=True), (x, y))
+    title = look.cut(card.title, width - 2 * x, bold=True)
+    panel.blit(look.text(title, bold=True), (x, y))
     line, colour = (card.note, theme.BAD) if card.note else (card.description, theme.MUTED)
-    words = look.wrapped(line, width - 2 * x, "small", colour)
-    panel.blit(words, (x, y + look.line("body")), area=(0, 0, width, 2 * look.line("small")))
+    words = look.wrapped(line, width - 2 * x, "small", colour, most=2)
+    panel.blit(words, (x, y + look.line("body")))
     return panel
 
 
@@ -154,7 +155,7 @@ def _thumbnail(look: Theme, card: DemoCard, size: tuple[int, int]) -> pygame.Sur
     """The picture, filling its place, with round corners."""
     mask = theme.rounded(*size, look.px(8), (255, 255, 255, 255), None).copy()
     if card.thumbnail is None:
-        mask.fill((38, 43, 56, 255), special_flags=pygame.BLEND_RGBA_MULT)
+        mask.blit(_sunrise(look, size), (0, 0), special_flags=pygame.BLEND_RGBA_MULT)
         return mask
     h, w = card.thumbnail.shape[:2]
     pixels = np.ascontiguousarray(card.thumbnail)
@@ -170,8 +171,15 @@ def _thumbnail(look: Theme, card: DemoCard, size: tuple[int, int]) -> pygame.Sur
     return mask
 
 
-def _cut(look: Theme, text: str, size: str, width: int) -> str:
-    """The text, ended with an ellipsis where it is too long for one line."""
-    while look.width(text, size, bold=True) > width and len(text) > 1:
-        text = text[:-2].rstrip() + "…"
-    return text
+def _sunrise(look: Theme, size: tuple[int, int]) -> pygame.Surface:
+    """Stands for a card that has no picture."""
+    column = pygame.Surface((1, 3), pygame.SRCALPHA)
+    for y, colour in enumerate(((40, 48, 74), (104, 84, 104), (214, 140, 96))):
+        column.set_at((0, y), colour)
+    picture = pygame.transform.smoothscale(column, size)
+    radius = size[1] // 4
+    sun = theme.rounded(2 * radius, 2 * radius, radius, theme.ACCENT, None)
+    horizon = round(size[1] * 0.72)
+    picture.blit(sun, (size[0] // 2 - radius, horizon - round(radius * 1.2)))
+    picture.fill((30, 34, 46, 255), (0, horizon, size[0], size[1]))
+    return picture

@@ -63,13 +63,19 @@ class Theme:
         *,
         bold: bool = False,
         centre: bool = False,
+        most: int = 0,
     ) -> pygame.Surface:
-        """A paragraph no wider than `width`; line breaks in the text stay."""
+        """A paragraph no wider than `width`; line breaks in the text stay.
+
+        Of a text with more than `most` lines the rest gives way to an ellipsis.
+        """
         lines = [
             line
             for paragraph in text.split("\n")
             for line in _wrap(paragraph, width, font(self.px(SIZES[size]), bold))
         ]
+        if most and len(lines) > most:
+            lines = [*lines[: most - 1], self.cut(lines[most - 1] + " …", width, size, bold=bold)]
         pictures = [self.text(line, size, colour, bold=bold) for line in lines]
         widest = max((p.get_width() for p in pictures), default=1)
         surface = blank(widest, self.line(size) * max(1, len(pictures)))
@@ -77,6 +83,12 @@ class Theme:
             x = (widest - picture.get_width()) // 2 if centre else 0
             surface.blit(picture, (x, i * self.line(size)))
         return surface
+
+    def cut(self, text: str, width: int, size: str = "body", *, bold: bool = False) -> str:
+        """The text, ended with an ellipsis where it is too long for one line."""
+        while self.width(text, size, bold=bold) > width and len(text) > 1:
+            text = text.rstrip(" …")[:-1].rstrip() + "…"
+        return text
 
     def panel(
         self, width: int, height: int, fill: Colour = GLASS, *, radius: float = 10
