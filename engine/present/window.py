@@ -56,6 +56,7 @@ from helios_core.world_api import WorldInfo
 HUD_SECONDS = 0.2
 """The HUD's numbers change this often: a number that flickers cannot be read."""
 BLINK_SECONDS = 0.5
+NOTICE_SECONDS = 4.0
 MENU = Menu(
     "Paused",
     (
@@ -103,6 +104,7 @@ class Window:
         self._navigator = Navigator()
         self._hud_on, self._help_on = config.hud, False
         self._hud, self._numbers, self._numbers_at = HudData(), HudData(), -1.0
+        self._notices: list[tuple[str, float]] = []
         self._overlays: Sequence[Overlay] = ()
         self._menu = MENU
         self._settings: Settings | None = None
@@ -150,6 +152,9 @@ class Window:
         events: list[InputEvent] = []
         for event in pygame.event.get():
             events += self._take(event, now)
+        for event in events:
+            if isinstance(event, PadChanged):
+                self._say(f"{event.name} {'connected' if event.present else 'disconnected'}")
         self._hold_mouse()
         return events
 
@@ -166,7 +171,10 @@ class Window:
             self._draw(plan)
 
     def play_sound(self, sound: PlaySound) -> None:
-        self.mixer.play(sound)
+        try:
+            self.mixer.play(sound)
+        except ValueError as error:
+            self._say(str(error))  # a cue that is missing must not end the play
 
     def loading(self, what: str, fraction: float) -> None:
         """Draw the loading screen; events wait for the next poll."""
@@ -480,8 +488,11 @@ class Window:
         """Take over the state; the HUD's numbers only now and then."""
         if hud.paused != self._hud.paused:
             self.mixer.pause(hud.paused)
-        self._hud = hud
         now = self._clock()
+        if self._notices:
+            self._notices = [(text, until) for text, until in self._notices if until > now]
+            hud = replace(hud, messages=(*hud.messages, *(text for text, _ in self._notices)))
+        self._hud = hud
         if now - self._numbers_at >= HUD_SECONDS:
             self._numbers, self._numbers_at = hud, now
 
@@ -502,6 +513,10 @@ class Window:
             caret=int(self._clock() / BLINK_SECONDS) % 2 == 0,
             menu=menu if self._mode == "menu" else None,
         )
+
+    def _say(self, text: str) -> None:
+        """A line of the window's own, beside the session's messages."""
+        self._notices = [*self._notices[-2:], (text, self._clock() + NOTICE_SECONDS)]
 
     def _redraw(self) -> None:
         self._shown_keys = None

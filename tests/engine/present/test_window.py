@@ -6,13 +6,14 @@ import numpy as np
 import pygame
 import pytest
 
-from engine.director import Caption, Fade
+from engine.director import Caption, Fade, PlaySound
 from engine.input.bindings import bindings_from
 from engine.input.events import Command, FocusLost, KeyEvent, MouseMotion, PromptEntered
 from engine.present.api import HudData, Overlay
 from engine.present.overlay import compose
 from engine.present.screen import Screen, ScreenConfig, fit
 from engine.present.unlocked import unlocked_present
+from helios_core.actions import ActionSpec
 
 
 def names(events) -> list[str]:
@@ -195,6 +196,41 @@ def test_a_failure_covers_the_play_and_any_way_out_closes(bench):
     bench.show(failure="RuntimeError: it broke", messages=("saved there",))
     assert names(bench.press(pygame.K_w)) == []
     assert names(bench.press(pygame.K_ESCAPE)) == ["quit"]
+
+
+def test_a_missing_cue_is_a_message_that_goes_away(bench):
+    plain = bench.show()
+    bench.window.play_sound(PlaySound(file="nowhere.ogg"))
+    rows, columns = changed(plain, bench.show())
+    assert rows.stop < 100
+    assert columns.start > 300
+    bench.now = 5.0
+    np.testing.assert_array_equal(bench.show(), plain)
+
+
+def test_a_world_without_actions_plays_by_text(bench):
+    plain = bench.show()
+    info = replace(bench.world.info, spec=ActionSpec())
+    bench.window.enter_world(info, bindings_from(info.spec))
+    bench.press(pygame.K_F1, pygame.K_F3)
+    bench.now += 1
+    assert (bench.show(text_only=True) != plain).any()
+    bench.press(pygame.K_F2)
+    bench.show(paused=True, text_only=True)
+    bench.press(pygame.K_ESCAPE)
+    bench.poll()
+    bench.post(pygame.MOUSEMOTION, pos=(5, 5), rel=(3, -2), buttons=(0, 0, 0))
+    assert bench.poll() == [], "nothing for the mouse to drive"
+
+
+def test_full_screen_and_back(bench):
+    bench.show()
+    bench.press(pygame.K_F11)
+    assert bench.window.screen.fullscreen
+    bench.show()
+    bench.press(pygame.K_F11)
+    assert not bench.window.screen.fullscreen
+    assert bench.show().shape[2] == 3
 
 
 # ---- prompt line
