@@ -216,6 +216,19 @@ def test_each_action_path_acts(path: str) -> None:
     assert not close(model(**moved), model(**given), 1e-3)
 
 
+@pytest.mark.parametrize("rows", [range(6), range(6, 8)])
+@torch.no_grad()
+def test_action_modulation_reaches_blocks_and_output(rows: range) -> None:
+    config = replace(TINY, actions=replace(ACTIONS, cross_attention=False))
+    model, given = model_of(config), inputs_of(config)
+    layer = model.actions.to_modulation
+    for part in (layer.weight, layer.bias):
+        others = [i for i in range(8) if i not in rows]
+        part.view(8, config.dim, -1)[others] = 0
+    moved = {**given, "actions": given["actions"] + 1}
+    assert not close(model(**moved), model(**given), 1e-3)
+
+
 @torch.no_grad()
 def test_null_action_is_not_standing_still() -> None:
     model, given = model_of(TINY), inputs_of(TINY)
