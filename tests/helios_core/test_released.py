@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from engine.cli import main
+from helios_core.actions import WALK_SPEC
+from helios_core.conditioning import ActionConditioning
 from helios_core.packs import build, load_world
 from helios_core.packs import manifest as manifests
 from helios_core.packs.importing import import_released, sampler
 from helios_core.sampling.plan import BASE, DISTILLED, MID
 from tests.helios_core.released import HEIGHT, WIDTH, write_released
+from tests.parity.reference import random_model
 
 pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
@@ -212,3 +216,29 @@ def test_a_size_that_the_pyramid_cannot_show_is_refused(released, tmp_path, size
     with pytest.raises(ValueError, match="multiple"):
         import_released(released, tmp_path, height=size[0], width=size[1])
     assert not list(tmp_path.iterdir())
+
+
+def test_a_windowed_world_takes_actions_for_every_frame_of_its_chunk(world, pack):
+    """As after fine-tuning a released checkpoint: one frame for the first latent, then four."""
+    spec = WALK_SPEC
+    model = world.parts.transformer
+    config = replace(model.config, actions=ActionConditioning(channels=spec.size, window=4))
+    tuned = random_model(config)
+    modules = {
+        "transformer": tuned,
+        "codec": world.parts.codec,
+        "text_encoder": world.parts.text_encoder,
+    }
+    manifest = replace(manifests.read(pack), actions=tuple(spec.to_dict()))
+    walking = build.assemble(manifest, {}, modules, device=torch.device("cpu"), dtype=torch.float32)
+    state = walking.start(seed=1, prompt="a")
+    still = spec.zeros(33)
+    base, _ = walking.generate(state, still)
+    for frame, first in ((0, 0), (1, 1), (32, 8)):
+        moved = still.copy()
+        moved[frame, 0] = 1
+        other, _ = walking.generate(state, moved)
+        gap = (other.groups[-1] - base.groups[-1]).abs().amax((0, 1, 3, 4))
+        assert gap[first] > 0
+    with pytest.raises(ValueError, match="a chunk takes 33"):
+        walking.generate(state, spec.zeros(36))

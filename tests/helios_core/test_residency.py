@@ -5,7 +5,7 @@ as it may (when asked to): weights used before they arrived, or overwritten whil
 the result either way.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -34,13 +34,19 @@ BIG = Sizes(
 
 
 class FakeDevice:
-    """Host memory that behaves as a device with a copy stream, at its latest or its earliest."""
+    """Host memory that behaves as a device with a copy stream, at its latest or its earliest.
+
+    Its clock ticks with every wait. A buffer is in use from the wait for its copy; a new copy into
+    it has to come after an event that was marked since.
+    """
 
     def __init__(self, late: bool) -> None:
         self.late = late
         self.held, self.peak = 0, 0
         self.copied: list[int] = []
-        self._queue: list = []
+        self.clock = 0
+        self._used_at: dict[int, int] = {}
+        self._queue: list[Copy] = []
 
     def pin(self, host):
         return host
@@ -55,20 +61,32 @@ class FakeDevice:
         buffer.fill_(255)
 
     def copy(self, host, buffer, after):
+        assert after >= self._used_at.get(buffer.data_ptr(), 0), "overwritten while in use"
         self.copied.append(host.numel())
-        job = lambda: buffer[: host.numel()].copy_(host)  # noqa: E731
-        if self.late:
-            self._queue.append(job)
-            return job
-        job()
-        return None
+        copy = Copy(host, buffer)
+        self._queue.append(copy)
+        if not self.late:
+            self._run_up_to(copy)
+        return copy
 
     def wait(self, event):
-        while event in self._queue:
-            self._queue.pop(0)()
+        self._run_up_to(event)
+        self.clock += 1
+        self._used_at[event.buffer.data_ptr()] = self.clock
 
     def mark(self):
-        return None
+        return self.clock
+
+    def _run_up_to(self, copy):
+        while copy in self._queue:
+            job = self._queue.pop(0)
+            job.buffer[: job.host.numel()].copy_(job.host)
+
+
+@dataclass(eq=False)
+class Copy:
+    host: torch.Tensor
+    buffer: torch.Tensor
 
 
 # The plan ---------------------------------------------------------------------------------------

@@ -107,3 +107,42 @@ def test_it_trains(encoder):
 def test_bad_configs_are_refused(changes):
     with pytest.raises(ValueError):
         SmallTextConfig(**changes)
+
+
+def test_trained_with_mistakes_it_understands_mistakes():
+    """Biome and time are read off prompts, half of whose long words are mistyped."""
+    biomes = ("meadow", "desert", "forest", "mountain", "coast", "swamp")
+    times = ("morning", "noon", "evening", "midnight")
+    phrases = ("a {} at {}", "{} in the {}", "walking through a {} by {}", "{}, {} light")
+    captions = [
+        (phrase.format(biome, time), i, j)
+        for phrase in phrases
+        for i, biome in enumerate(biomes)
+        for j, time in enumerate(times)
+    ]
+    torch.manual_seed(0)
+    rng = torch.Generator().manual_seed(1)
+    encoder = SmallTextEncoder(SmallTextConfig(text_dim=32, width=64, layers=1, max_words=9))
+    heads = torch.nn.Linear(32, len(biomes) + len(times))
+    optimizer = torch.optim.AdamW([*encoder.parameters(), *heads.parameters()], 3e-3)
+
+    def scores(rows, rate: float) -> tuple[torch.Tensor, torch.Tensor]:
+        hidden, _ = encoder.encode([misspell(text, rng, rate) for text, _, _ in rows])
+        parts = heads(hidden[:, 0]).split((len(biomes), len(times)), 1)
+        truth = torch.tensor([row[1:] for row in rows])
+        loss = sum(
+            torch.nn.functional.cross_entropy(p, t)
+            for p, t in zip(parts, truth.unbind(1), strict=True)
+        )
+        right = torch.stack([p.argmax(1) for p in parts], 1) == truth
+        return loss, right.float().mean()
+
+    for _ in range(120):
+        picked = torch.randint(len(captions), (32,), generator=rng).tolist()
+        loss, _ = scores([captions[i] for i in picked], 0.3)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        assert scores(captions, 0.0)[1] > 0.98
+        assert scores(captions, 0.5)[1] > 0.9
