@@ -31,6 +31,7 @@ _SIGNS = {
     **{"[": "left bracket", "]": "right bracket"},
     **{f"[{i}]": f"keypad {i}" for i in range(10)},
 }
+_MOUSE = dict(zip((1, 2, 3, 6, 7), MOUSE_BUTTONS, strict=True))
 _BUTTONS = {
     pygame.CONTROLLER_BUTTON_A: "a",
     pygame.CONTROLLER_BUTTON_B: "b",
@@ -87,11 +88,17 @@ class Devices:
             return [KeyEvent(key_name(event.key), kind == pygame.KEYDOWN, now)]
         if kind == pygame.MOUSEMOTION and self.mouse_look:
             return [MouseMotion(event.rel[0], event.rel[1], now)]
-        if kind in (pygame.MOUSEBUTTONDOWN, pygame.MOUSEBUTTONUP):
-            return self._mouse_button(event, now)
-        if kind == pygame.MOUSEWHEEL and self.mouse_look:
-            return [Wheel(event.y, now)] if event.y else []
+        if self.mouse_look or kind == pygame.MOUSEBUTTONUP:
+            return self.mouse_press(event, now) or self._pad_event(event, now)
         return self._pad_event(event, now)
+
+    def mouse_press(self, event: pygame.event.Event, now: float) -> list[DeviceEvent]:
+        """A button or the wheel, whoever the mouse belongs to."""
+        if event.type in (pygame.MOUSEBUTTONDOWN, pygame.MOUSEBUTTONUP):
+            name = _MOUSE.get(event.button)
+            down = event.type == pygame.MOUSEBUTTONDOWN
+            return [MouseButton(name, down, now)] if name else []
+        return [Wheel(event.y, now)] if event.type == pygame.MOUSEWHEEL and event.y else []
 
     def read_axes(self, now: float) -> list[DeviceEvent]:
         """Where every stick is: after the window got the focus back."""
@@ -107,13 +114,6 @@ class Devices:
             pad.quit()
         self._pads.clear()
         controller.quit()
-
-    def _mouse_button(self, event: pygame.event.Event, now: float) -> list[DeviceEvent]:
-        names = dict(zip((1, 2, 3, 6, 7), MOUSE_BUTTONS, strict=True))
-        down = event.type == pygame.MOUSEBUTTONDOWN
-        if event.button not in names or (down and not self.mouse_look):
-            return []
-        return [MouseButton(names[event.button], down, now)]
 
     def _pad_event(self, event: pygame.event.Event, now: float) -> list[DeviceEvent]:
         kind = event.type

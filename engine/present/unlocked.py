@@ -33,5 +33,5 @@ def unlocked_present(window_id: int) -> Callable[[], None] | None:
 
 def _libraries() -> list[ctypes.CDLL]:
     """SDL as pygame carries it; loading it again gives the loaded one."""
-    packages = Path(pygame.__file__).parent.parent
+    packages = Path(str(pygame.__file__)).parent.parent
     return [ctypes.CDLL(str(p)) for place in _PLACES for p in sorted(packages.glob(place))]

@@ -36,12 +36,11 @@ from engine.input.names import MOUSE_COUNTS
 from engine.present import hud as panels
 from engine.present.api import HudData, Overlay
 from engine.present.layers import Item, Mode, View, drawn_menu, layers, menu_corner
-from engine.present.menu import Menu, Row
-from engine.present.navigation import Navigator, Step
+from engine.present.menus import Menus
+from engine.present.navigation import Navigator
 from engine.present.overlay import patches
 from engine.present.prompt_line import PromptLine
 from engine.present.screen import Screen, ScreenConfig
-from engine.present.settings import Settings
 from engine.present.sound import Mixer
 from engine.present.start_screen import (
     DemoCard,
@@ -57,17 +56,6 @@ HUD_SECONDS = 0.2
 """The HUD's numbers change this often: a number that flickers cannot be read."""
 BLINK_SECONDS = 0.5
 NOTICE_SECONDS = 4.0
-MENU = Menu(
-    "Paused",
-    (
-        Row(name="resume", text="Go on"),
-        Row(name="settings", text="Settings"),
-        Row(name="help", text="Key help"),
-        Row(name="reset", text="Start again"),
-        Row(name="quit", text="Leave"),
-    ),
-    hints=(("↑ ↓", "choose"), ("Enter", "do it"), ("Esc", "go on")),
-)
 _TO_SESSION: frozenset[str] = frozenset({"pause", "save", "load", "screenshot", "video", "record"})
 """Commands that the session obeys under their own name."""
 
@@ -100,15 +88,13 @@ class Window:
         self.mixer = Mixer(enabled=config.sound)
         pygame.key.stop_text_input()
         self._clock = clock
-        self._mode: Mode = "play"
+        self._typing = False
         self._navigator = Navigator()
         self._hud_on, self._help_on = config.hud, False
         self._hud, self._numbers, self._numbers_at = HudData(), HudData(), -1.0
         self._notices: list[tuple[str, float]] = []
         self._overlays: Sequence[Overlay] = ()
-        self._menu = MENU
-        self._settings: Settings | None = None
-        self._pointer: tuple[int, int] | None = None
+        self._menus: Menus | None = None
         self._paused_here = self._rewinding = False
         self._focused = bool(self.screen.window.focused)
         self._shown_keys: list[tuple[str, object]] | None = None
@@ -143,6 +129,10 @@ class Window:
         self._redraw()
 
     # ---- Presenter
+
+    @property
+    def _mode(self) -> Mode:
+        return "menu" if self._menus else "prompt" if self._typing else "play"
 
     @property
     def driver_seconds(self) -> float:
@@ -250,12 +240,9 @@ class Window:
             return []
         if self._hud.failure:
             return self._failure_event(event, now)
-        take = {
-            "play": self._play_event,
-            "prompt": self._prompt_event,
-            "menu": self._menu_event,
-        }[self._mode]
-        return take(event, now)
+        if self._menus is not None:
+            return self._menu_event(self._menus, event, now)
+        return self._prompt_event(event, now) if self._typing else self._play_event(event, now)
 
     def _window_event(self, event: pygame.event.Event) -> bool:
         """Events of the window's surface, in every mode."""
@@ -321,14 +308,14 @@ class Window:
     # ---- the prompt line
 
     def _open_prompt(self, now: float) -> list[InputEvent]:
-        self._mode = "prompt"
+        self._typing = True
         self._line.open()
         pygame.key.set_repeat(350, 35)
         pygame.key.start_text_input()
         return self._let_go(now)
 
     def _close_prompt(self) -> None:
-        self._mode = "play"
+        self._typing = False
         pygame.key.stop_text_input()
         pygame.key.set_repeat()
 
@@ -373,75 +360,37 @@ class Window:
         if not self._hud.paused:
             self._paused_here = True
             out.append(Command("pause", now))
-        self._show_menu(settings=settings)
+        self._menus = Menus(self.bindings, settings=settings)
+        pygame.key.set_repeat(350, 90)
         return out
 
-    def _show_menu(self, *, settings: bool) -> None:
-        self._mode, self._menu, self._pointer = "menu", MENU, None
-        self._settings = Settings(self.bindings) if settings else None
-        pygame.key.set_repeat(350, 90)
-
     def _close_menu(self, now: float) -> list[InputEvent]:
-        self._mode, self._settings = "play", None
+        self._menus = None
         pygame.key.set_repeat()
         paused, self._paused_here = self._paused_here, False
         return [Command("pause", now)] if paused else []
 
-    def _menu_event(self, event: pygame.event.Event, now: float) -> list[InputEvent]:
-        """An event while a menu is open; the settings may wait for an input to bind."""
+    def _menu_event(self, menus: Menus, event: pygame.event.Event, now: float) -> list[InputEvent]:
         changes = self.devices.translate(event, now)
         out: list[InputEvent] = [e for e in changes if isinstance(e, PadChanged)]
-        if self._settings is not None and self._settings.waiting:
-            for change in changes:
-                self._settings = self._settings.capture(change)
-            return out + self._keep_settings()
-        steps = [*self._menu_mouse(event), *map(self._navigator.step, changes)]
-        for step in filter(None, steps):
-            if step == "back":
-                return out + self._close_menu(now)
-            out += self._menu_step(step, now)
+        if menus.waiting:
+            menus.capture(changes or self.devices.mouse_press(event, now))
+        else:
+            choice = menus.take(event, changes, self._row_at)
+            if choice is not None:
+                out += self._close_menu(now)
+                self._help_on = self._help_on or choice == "help"
+            if choice in ("reset", "quit"):
+                out.append(Command(choice, now))
+        if menus.bindings is not self.bindings:
+            self._change_bindings(menus.bindings)
         return out
 
-    def _menu_mouse(self, event: pygame.event.Event) -> list[Step]:
-        """Moving chooses the row under the mouse, a click takes it, the wheel moves on."""
-        if event.type == pygame.MOUSEWHEEL:
-            return ["up" if event.y > 0 else "down"]
-        if event.type not in (pygame.MOUSEMOTION, pygame.MOUSEBUTTONDOWN):
-            return []
-        if event.type == pygame.MOUSEMOTION and self._is_resting(event.pos):
-            return []
+    def _row_at(self, pos: tuple[int, int]) -> int | None:
         view = self._view()
         assert view.menu is not None
-        x, y = self.screen.to_pixels(event.pos)
-        left, top = menu_corner(view, view.menu)
-        row = drawn_menu(view, view.menu).row_at((x - left, y - top))
-        if row is None or not view.menu.rows[row].name:
-            return []
-        if self._settings is not None:
-            self._settings = self._settings.point(row)
-        self._menu = self._menu.point(row)
-        clicked = event.type == pygame.MOUSEBUTTONDOWN and event.button == 1
-        return ["accept"] if clicked else []
-
-    def _is_resting(self, pos: tuple[int, int]) -> bool:
-        """A pointer that the system put back when the menu opened is not a hand that points."""
-        first = self._pointer = self._pointer or pos
-        return max(abs(pos[0] - first[0]), abs(pos[1] - first[1])) < 4
-
-    def _menu_step(self, step: Step, now: float) -> list[InputEvent]:
-        if self._settings is not None:
-            self._settings = self._settings.step(step)
-            return self._keep_settings()
-        if step != "accept":
-            self._menu = self._menu.move(step)
-            return []
-        name = self._menu.row.name
-        if name == "settings":
-            self._show_menu(settings=True)
-            return []
-        out = self._close_menu(now)
-        self._help_on = self._help_on or name == "help"
-        return [*out, Command(name, now)] if name in ("reset", "quit") else out
+        (x, y), (left, top) = self.screen.to_pixels(pos), menu_corner(view, view.menu)
+        return drawn_menu(view, view.menu).row_at((x - left, y - top))
 
     # ---- bindings
 
@@ -455,18 +404,13 @@ class Window:
         bound = [b.input for inputs in bindings.channels.values() for b in inputs]
         self._mouse_drives = any(name in MOUSE_COUNTS for name in bound)
 
-    def _keep_settings(self) -> list[InputEvent]:
-        """A change is in force at once, and kept in the player's file."""
-        assert self._settings is not None
-        bindings = self._settings.bindings
-        if bindings is self.bindings:
-            return []
+    def _change_bindings(self, bindings: Bindings) -> None:
+        """In force at once, and kept in the player's file."""
         self._use_bindings(bindings, self._defaults, self._on_bindings)
         if self._on_bindings is not None:
             self._on_bindings(bindings)
         if self.config.bindings_file is not None:
             write_user_bindings(self.config.bindings_file, bindings, self._defaults)
-        return []
 
     def _hold_mouse(self) -> None:
         """The mouse is the world's while playing, the player's while anything else is open."""
@@ -497,7 +441,6 @@ class Window:
             self._numbers, self._numbers_at = hud, now
 
     def _view(self) -> View:
-        menu = self._settings.menu if self._settings else self._menu
         return View(
             look=self.screen.theme,
             size=self.screen.size,
@@ -511,7 +454,7 @@ class Window:
             presets=self._presets,
             line=self._line,
             caret=int(self._clock() / BLINK_SECONDS) % 2 == 0,
-            menu=menu if self._mode == "menu" else None,
+            menu=self._menus.menu if self._menus else None,
         )
 
     def _say(self, text: str) -> None:

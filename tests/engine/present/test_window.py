@@ -308,9 +308,9 @@ def test_the_menu_by_mouse(bench):
     for y in range(200, 600, 4):
         bench.post(pygame.MOUSEMOTION, pos=(640, y), rel=(0, 4), buttons=(0, 0, 0))
         bench.poll()
-        if bench.window._menu.row.name == "quit":
+        if bench.window._menus.menu.row.name == "quit":
             break
-    assert bench.window._menu.row.name == "quit"
+    assert bench.window._menus.menu.row.name == "quit"
     bench.post(pygame.MOUSEBUTTONDOWN, pos=(640, y), button=1)
     assert names(bench.poll()) == ["pause", "quit"]
 
@@ -321,7 +321,7 @@ def test_a_pointer_put_back_by_the_system_does_not_choose(bench):
     for _ in range(3):
         bench.post(pygame.MOUSEMOTION, pos=(640, 400), rel=(0, 0), buttons=(0, 0, 0))
     bench.poll()
-    assert bench.window._menu.row.name == "resume"
+    assert bench.window._menus.menu.row.name == "resume"
 
 
 def test_remapping_a_key_is_in_force_at_once_and_kept(bench, tmp_path):
@@ -338,6 +338,16 @@ def test_remapping_a_key_is_in_force_at_once_and_kept(bench, tmp_path):
     bench.press(pygame.K_k, down=False)
     assert names(bench.press(pygame.K_ESCAPE)) == ["pause"]
     assert bench.press(pygame.K_k, down=True) == [KeyEvent("k", True, 0.0)]
+
+
+def test_a_mouse_button_can_be_bound_although_the_mouse_is_the_players(bench):
+    bench.show()
+    bench.press(pygame.K_F2)
+    bench.press(pygame.K_DOWN, pygame.K_RETURN)
+    bench.post(pygame.MOUSEBUTTONDOWN, pos=(5, 5), button=3)
+    bench.poll()
+    bound = [str(b) for b in bench.window.bindings.channels["move_forward"]]
+    assert "-mouse.right" in bound
 
 
 def test_loading_shows_progress(bench):
