@@ -145,9 +145,11 @@ def _generate_and_kill_a_worker(tmp_path, how):
 
     (tmp_path / "run.py").write_text(SCRIPT)
     config = {"pack": "random", "episodes": 5, "chunks": 2, "batch": 1, "seed": 10}
-    environment = os.environ | {"RAY_AUTH_MODE": "disabled", "PYTHONPATH": os.getcwd()}
-    command = [
-        sys.executable,
+    environment = os.environ | {
+        "RAY_AUTH_MODE": "disabled",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    arguments = [
         str(tmp_path / "run.py"),
         str(tmp_path / "a"),
         json.dumps(config),

@@ -1,0 +1,148 @@
+"""`helios rollouts`: what each action prints, writes and refuses."""
+
+import csv
+import shutil
+import time
+
+import numpy as np
+import pytest
+
+from engine.cli import main
+from engine.rollouts.check import check
+from engine.rollouts.export import export
+from engine.rollouts.layout import Layout
+from engine.rollouts.reader import RolloutDataset
+from engine.rollouts.writer import RolloutWriter
+from engine.video import read_image
+from tests.engine.rollouts.scenes import (
+    CHUNK,
+    record_dataset,
+    record_episode,
+    small_spec,
+    small_world,
+)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    path = tmp_path_factory.mktemp("commands") / "a"
+    record_dataset(path, [3, 4])
+    return path
+
+
+def test_info_counts(root, capsys):
+    assert main(["rollouts", "info", str(root)]) == 0
+    out = capsys.readouterr().out
+    assert "2 episodes, 28 frames" in out and "48x32 at 20 fps" in out
+    assert "2 x 'snow ☃ falls'" in out and "pack: null (2)" in out and "also: pose" in out
+
+
+def test_check_finds_each_kind_of_damage(root, tmp_path, capsys):
+    assert main(["rollouts", "check", str(root)]) == 0
+    assert "all is well" in capsys.readouterr().out
+    harms = {
+        "video cannot be read": lambda a: Layout(a).video(0).write_bytes(b"gone"),
+        "rows cannot be read": lambda a: Layout(a).data(0).write_bytes(b"PAR1"),
+        "start state cannot be read": lambda a: Layout(a).states(0).unlink(),
+        "episodes cannot be read": lambda a: Layout(a).episodes(0).unlink(),
+    }
+    for problem, harm in harms.items():
+        broken = tmp_path / problem
+        shutil.copytree(root, broken)
+        harm(broken)
+        assert any(problem in found for found in check(broken)), problem
+        assert main(["rollouts", "check", str(broken)]) == 1
+        assert problem in capsys.readouterr().out
+
+
+def test_check_repairs_what_a_crash_left(tmp_path, capsys):
+    world = small_world()
+    writer = RolloutWriter.open(tmp_path / "a", small_spec(world))
+    record_episode(writer, world, chunks=3)
+    while writer.status.chunks_stored < 3:
+        time.sleep(0.001)
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    writer.close()
+    assert main(["rollouts", "check", str(tmp_path / "b")]) == 1
+    assert "interrupted" in capsys.readouterr().out
+    assert main(["rollouts", "check", "--repair", str(tmp_path / "b")]) == 0
+    assert "repaired: 1 episodes, 8 frames; 4 lost" in capsys.readouterr().out
+
+
+def test_frames_and_a_table_hold_every_value(root, tmp_path):
+    assert main(["rollouts", "export", str(root), "--out", str(tmp_path / "out")]) == 0
+    data = RolloutDataset.open(root)
+    folder = tmp_path / "out" / "episode-000001"
+    with open(folder / "rows.csv", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 4 * CHUNK and rows[-1]["prompt"] == "snow ☃ falls"
+    yaw = [float(row["action.look_yaw"]) for row in rows]
+    np.testing.assert_allclose(yaw, data.read(1).applied[:, 2], rtol=1e-6)
+    picture = read_image(folder / "frame-000015.png")
+    np.testing.assert_array_equal(picture, data.read(1, 15, 1).frames[0])
+    with pytest.raises(ValueError, match="not empty"):
+        export(data, tmp_path / "out", "frames")
+
+
+def test_hdf5_holds_steps_as_rlds_names_them(root, tmp_path):
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed")
+    data = RolloutDataset.open(root)
+    export(data, tmp_path / "out", "hdf5")
+    with h5py.File(tmp_path / "out" / "rollouts.hdf5") as file:
+        group = file["episode_0"]
+        np.testing.assert_array_equal(group["observation/image"][:], data.read(0).frames)
+        np.testing.assert_array_equal(group["action"][:], data.read(0).applied)
+        assert group["is_last"][:].tolist() == [False] * 11 + [True]
+        assert group["language_instruction"][11].decode() == "snow ☃ falls"
+
+
+def test_minari_opens_an_export(root, tmp_path, monkeypatch):
+    pytest.importorskip("h5py", reason="h5py is not installed")
+    minari = pytest.importorskip("minari", reason="minari is not installed")
+    out = tmp_path / "helios" / "walks-v0"
+    export(RolloutDataset.open(root), out, "minari")
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+    dataset = minari.MinariDataset(out / "data")
+    episode = next(iter(dataset.iterate_episodes([1])))
+    window = RolloutDataset.open(root).read(1)
+    np.testing.assert_array_equal(episode.observations, window.frames)
+    np.testing.assert_array_equal(episode.actions, window.applied[1:])
+    assert dataset.total_episodes == 2 and episode.truncations[-1]
+
+
+def test_merge_joins(root, tmp_path, capsys):
+    record_dataset(tmp_path / "b", [1])
+    assert main(["rollouts", "merge", str(tmp_path / "c"), str(root), str(tmp_path / "b")]) == 0
+    assert "3 episodes" in capsys.readouterr().out
+
+
+def test_generate_makes_a_dataset(tmp_path, capsys):
+    arguments = [
+        "--pack",
+        "random",
+        "--episodes",
+        "2",
+        "--chunks",
+        "1",
+        "--out",
+        str(tmp_path / "a"),
+    ]
+    assert main(["rollouts", "generate", *arguments]) == 0
+    assert "2 episodes, 8 frames" in capsys.readouterr().out
+    assert main(["rollouts", "generate", "--pack", "no-such", "--out", str(tmp_path / "b")]) == 2
+    assert "no-such" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("action", ["info", "check", "export", "view"])
+def test_no_recording_is_one_clear_sentence(tmp_path, capsys, action):
+    more = ["--out", str(tmp_path / "o")] if action == "export" else []
+    assert main(["rollouts", action, str(tmp_path), *more]) == 2
+    error = capsys.readouterr().err
+    assert "is not a recording" in error and error.count("\n") == 1
+
+
+def test_the_bench_prints_a_line_per_batch(capsys):
+    assert main(["bench", "env", "--chunks", "1", "--batch", "1", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3 and lines[1].split()[0] == "1" and "1.00 x" in lines[1]
+    assert main(["bench", "env", "--chunks", "0"]) == 2
