@@ -1,9 +1,6 @@
 """Gamepads through SDL's virtual joystick: Xbox names, hot-plug, and values in the actions."""
 
-import ctypes
-import glob
 import os
-from pathlib import Path
 
 import pygame
 import pytest
@@ -14,43 +11,23 @@ from engine.input.events import PadAxis, PadButton, PadChanged
 from engine.input.mapper import InputMapper
 from engine.input.names import KEYS, PAD
 from helios_core.actions import WALK_SPEC
-
-A, BACK, START, SHOULDER, DPAD_UP = 0, 4, 6, 9, 11
-LEFT_X, LEFT_Y, RIGHT_X, TRIGGER = 0, 1, 2, 4
-
-
-class VirtualPad:
-    """A gamepad that SDL believes in; no hardware and no /dev/uinput."""
-
-    def __init__(self, sdl: ctypes.CDLL) -> None:
-        self._sdl = sdl
-        self.index = sdl.SDL_JoystickAttachVirtual(1, 6, 15, 1)
-        assert self.index >= 0, "SDL has no virtual joystick"
-
-    def open(self, number: int) -> "VirtualPad":
-        """Find it once the game has opened it under a number."""
-        self._pad = ctypes.c_void_p(self._sdl.SDL_JoystickFromInstanceID(number))
-        return self
-
-    def axis(self, axis: int, value: int) -> None:
-        self._sdl.SDL_JoystickSetVirtualAxis(self._pad, axis, ctypes.c_int16(value))
-
-    def button(self, button: int, down: bool) -> None:
-        self._sdl.SDL_JoystickSetVirtualButton(self._pad, button, ctypes.c_uint8(down))
-
-    def unplug(self) -> None:
-        self._sdl.SDL_JoystickDetachVirtual(self.index)
+from tests.engine.virtual_pad import (
+    DPAD_UP,
+    LEFT_X,
+    LEFT_Y,
+    RIGHT_X,
+    SHOULDER,
+    TRIGGER,
+    A,
+    VirtualPad,
+    load_sdl,
+)
 
 
 @pytest.fixture
 def sdl(monkeypatch):
     monkeypatch.setenv("SDL_JOYSTICK_ALLOW_BACKGROUND_EVENTS", "1")
-    root = Path(pygame.__file__).parent.parent
-    found = glob.glob(str(root / "pygame*.libs" / "libSDL2-2*"))
-    if not found:
-        pytest.skip("this pygame carries no SDL library to make a virtual joystick with")
-    library = ctypes.CDLL(found[0])
-    library.SDL_JoystickFromInstanceID.restype = ctypes.c_void_p
+    library = load_sdl()
     pygame.display.init()
     pygame.event.clear()
     yield library
