@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from helios_core.plain import build, to_plain
+from training.trainer.parallel import whole
 
 KINDS = {
     "tiny_codec": ("helios_core.codecs.tiny", "TinyCodecConfig", "TinyCodec"),
@@ -36,8 +38,11 @@ def make(kind: str, config: Mapping[str, Any] | Any) -> nn.Module:
 
 
 def save(folder: Path, name: str, kind: str, module: nn.Module) -> None:
-    """Write `<name>.safetensors` and `<name>.json` into the folder."""
-    tensors = {k: v.detach().cpu().contiguous().clone() for k, v in module.state_dict().items()}
+    """Write `<name>.safetensors` and `<name>.json` into the folder; sharded weights are joined."""
+    tensors = {k: whole(v.detach()).cpu().contiguous() for k, v in module.state_dict().items()}
+    if dist.is_initialized() and dist.get_rank():
+        return
+    tensors = {k: v.clone() for k, v in tensors.items()}
     save_file(tensors, folder / f"{name}.safetensors")
     config: Any = module.config
     text = json.dumps({"kind": kind, "config": to_plain(config)}, indent=1)

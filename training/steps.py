@@ -16,6 +16,7 @@ from training.recipe import Recipe, StepConfig
 from training.stages.context import StepContext
 from training.trainer import checkpoints
 from training.trainer.loop import Trainer
+from training.trainer.parallel import start
 
 DATA = {
     "render": ("training.data.render", "RenderConfig", "render"),
@@ -63,6 +64,7 @@ def make_context(recipe: Recipe, name: str) -> StepContext:
         name=name,
         device=torch.device(device),
         precision=recipe.precision,
+        ranks=start(torch.device(device)),
     )
 
 
@@ -89,7 +91,9 @@ def _run_step(step: StepConfig, context: StepContext, resume: bool) -> str:
             f"{context.name}: {rundir.path} holds an unfinished run; add --resume to continue it, "
             "or delete the folder to begin anew"
         )
-    rundir.open(to_plain(step))
+    if context.ranks.primary:
+        rundir.open(to_plain(step))
     torch.manual_seed(step.loop.seed)
     stage = runner(config, context, step.loop)
-    return Trainer(stage, step.loop, rundir, context.device, context.name).run()
+    trainer = Trainer(stage, step.loop, rundir, context.device, context.name, context.ranks)
+    return trainer.run()

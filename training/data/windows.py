@@ -227,3 +227,14 @@ def part_of(window: Window, rows: list[int], at: Tensor) -> Window:
     return Window(
         window.target[at], window.past[at], window.actions[at], window.action_mask[at], texts
     )
+
+
+def rows_of(window: Window, rows: slice) -> Window:
+    """Consecutive windows of a batch."""
+    return Window(
+        window.target[rows],
+        window.past[rows],
+        window.actions[rows],
+        window.action_mask[rows],
+        window.texts[rows],
+    )

@@ -17,11 +17,12 @@ from torch import Tensor, nn
 from helios_core.text.small import SmallTextConfig
 from training.data.bank import OwnBank
 from training.data.corruption import CorruptionConfig, corrupt
-from training.data.windows import LatentSet, Window, WindowConfig, gather
+from training.data.windows import LatentSet, Window, WindowConfig, gather, rows_of
 from training.losses.flow import TimeConfig, clean_from_velocity, flow_loss, mix, sample_sigma
 from training.stages import world as worlds
 from training.stages.context import StepContext
 from training.stages.judge import Judge
+from training.trainer import parallel
 from training.trainer.draw import Draw
 from training.trainer.loop import LoopConfig
 from training.trainer.player import OptimiserConfig, Player
@@ -85,6 +86,7 @@ class BaseStage:
         if config.compile:
             for block in self.world.dit.blocks:
                 block.compile()
+        parallel.shard(self.world, context.ranks)
         self.player = Player(self.world.named_parameters(), config.optimiser)
         self.bank = OwnBank(self.data.latents)
         self.own_from = int(loop.samples * config.own.start)
@@ -108,6 +110,10 @@ class BaseStage:
         clean = gather(self.data.latents, window.target).repeat_interleave(config.draws, 0)
         sigma = sample_sigma(len(clean), config.times, draw)
         noise = draw.normal(*clean.shape)
+        if self.context.ranks.count > 1:  # every rank drew the same; each learns its own rows
+            mine, windows = self._mine(len(clean)), self._mine(config.batch)
+            clean, sigma, noise = clean[mine], sigma[mine], noise[mine]
+            past, own, window = past[windows], own[windows], rows_of(window, windows)
         noisy = mix(clean, noise, sigma)
         with self.context.autocast():
             given = self.world.conditions(window, past, draw, config.misspelled)
@@ -118,6 +124,9 @@ class BaseStage:
             self._remember(window, clean_from_velocity(noisy, velocity.detach(), sigma), sigma)
         used = own.any(1).float().mean()
         return {"loss": loss.mean().detach(), "own": used, **_by_level(loss.detach(), sigma)}
+
+    def _mine(self, batch: int) -> slice:
+        return self.context.ranks.rows(batch)
 
     def _remember(self, window: Window, made: Tensor, sigma: Tensor) -> None:
         """Keep the first draw's prediction of each window where its noise level is of use."""

@@ -1,12 +1,13 @@
 """Where a step runs: the root of all its recipe's runs, its own folder, device and precision."""
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import torch
 
+from training.trainer.parallel import Ranks
 from training.trainer.rundir import RunDir
 
 
@@ -18,6 +19,8 @@ class StepContext:
     name: str
     device: torch.device
     precision: Literal["fp32", "bf16"] = "fp32"
+    ranks: Ranks = field(default_factory=Ranks)
+    """This process among all that train together."""
 
     @property
     def rundir(self) -> RunDir:

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from training.trainer.parallel import Ranks, like_param, load_sharded, save_sharded
 from training.trainer.player import Player
 
 
@@ -74,6 +74,31 @@ def load_module_tensors(modules: dict[str, nn.Module], tensors: dict[str, Tensor
         module.load_state_dict(own, strict=True)
 
 
+def write_sharded(
+    folder: Path, snapshot: Snapshot, players: dict[str, Player], ranks: Ranks
+) -> None:
+    """As `write`, each rank its part, through torch.distributed.checkpoint."""
+    save_sharded(folder, _flat(snapshot, players), ranks, json.dumps(snapshot.state, indent=1))
+
+
+def read_sharded(folder: Path, fresh: Snapshot, players: dict[str, Player]) -> Snapshot:
+    """A sharded checkpoint read into the tensors of a run that has just begun, in place."""
+    load_sharded(folder, _flat(fresh, players))
+    return Snapshot(json.loads((folder / "state.json").read_text()), fresh.tensors)
+
+
+def _flat(snapshot: Snapshot, players: dict[str, Player]) -> dict[str, Tensor]:
+    """All tensors by `file/name`; averages laid out as their parameters."""
+    flat = {}
+    for stem, tensors in snapshot.tensors.items():
+        player = players.get(stem.removeprefix("average."))
+        for key, value in tensors.items():
+            if stem.startswith("average.") and player is not None:
+                value = like_param(value, player.params[key])
+            flat[f"{stem}/{key}"] = value
+    return flat
+
+
 def write(folder: Path, snapshot: Snapshot) -> None:
     """Write `folder` completely or not at all."""
     partial = folder.with_name(folder.name + ".tmp")
@@ -121,8 +146,3 @@ def prune(root: Path, keep: int) -> None:
         shutil.rmtree(old)
     for partial in root.glob("*.tmp"):
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def total_bytes(snapshot: Snapshot) -> int:
-    every = (t for tensors in snapshot.tensors.values() for t in tensors.values())
-    return sum(t.numel() * t.element_size() for t in every if isinstance(t, torch.Tensor))

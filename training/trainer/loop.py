@@ -13,13 +13,13 @@ from collections import defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from training.trainer import checkpoints
 from training.trainer.draw import Draw
+from training.trainer.parallel import Ranks, whole
 from training.trainer.player import Player
 from training.trainer.progress import Progress
 from training.trainer.rundir import RunDir, machine
@@ -68,7 +68,13 @@ class Trainer:
     """Runs one stage in one run directory."""
 
     def __init__(
-        self, stage: Stage, config: LoopConfig, rundir: RunDir, device: torch.device, name: str
+        self,
+        stage: Stage,
+        config: LoopConfig,
+        rundir: RunDir,
+        device: torch.device,
+        name: str,
+        ranks: Ranks | None = None,
     ) -> None:
         self.stage, self.config, self.rundir = stage, config, rundir
         self.device, self.name = device, name
@@ -79,7 +85,7 @@ class Trainer:
         self.recent: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=101))
         self.stop = threading.Event()
         self.signal = 0
-        self.primary = True  # rank 0 of a distributed run; others neither log nor save
+        self.ranks = ranks or Ranks()
 
     # -- running -------------------------------------------------------------------------------
     def run(self) -> str:
@@ -110,7 +116,7 @@ class Trainer:
             self._evaluate()
             self.save()
         progress.close(f"[{reason}] {self.clock.samples} samples")
-        if reason != "stopped" and self.primary:
+        if reason != "stopped":
             self._publish(reason)
         return reason
 
@@ -167,22 +173,32 @@ class Trainer:
 
     # -- keeping -------------------------------------------------------------------------------
     def save(self) -> None:
-        if not self.primary:
-            return
-        snapshot = checkpoints.collect(
+        folder = self.rundir.checkpoints / f"{self.clock.step:09d}"
+        if self.ranks.count > 1:
+            checkpoints.write_sharded(folder, self._snapshot(), self.players, self.ranks)
+        else:
+            checkpoints.write(folder, self._snapshot())
+        if self.ranks.primary:
+            checkpoints.prune(self.rundir.checkpoints, self.config.keep)
+
+    def _snapshot(self) -> checkpoints.Snapshot:
+        return checkpoints.collect(
             {**vars(self.clock), "machine": machine()},
             self.stage.modules(),
             self.players,
             self.stage.extra_state(),
         )
-        checkpoints.write(self.rundir.checkpoints / f"{self.clock.step:09d}", snapshot)
-        checkpoints.prune(self.rundir.checkpoints, self.config.keep)
 
     def _resume(self) -> None:
         found = checkpoints.existing(self.rundir.checkpoints)
         if not found:
             return
-        snapshot = checkpoints.read(found[-1])
+        if self.ranks.count > 1:
+            for player in self.players.values():
+                player.touch_moments()  # so that there is something to read them into
+            snapshot = checkpoints.read_sharded(found[-1], self._snapshot(), self.players)
+        else:
+            snapshot = checkpoints.read(found[-1])
         then, now = snapshot.state["machine"], machine()
         same = all(then[k] == now[k] for k in ("device", "torch", "threads"))
         checkpoints.restore(snapshot, self.stage.modules(), self.players, moments=same)
@@ -196,8 +212,6 @@ class Trainer:
         print(f"{self.name}: resuming at {self.clock.samples} samples ({how})", flush=True)
 
     def _evaluate(self) -> None:
-        if not self.primary:
-            return
         for player in self.players.values():
             player.swap()
         try:
@@ -208,10 +222,14 @@ class Trainer:
         finally:
             for player in self.players.values():
                 player.swap()
-        self.rundir.log({"samples": self.clock.samples, "eval": figures})
+        if self.ranks.primary:
+            self.rundir.log({"samples": self.clock.samples, "eval": figures})
 
     def _keep_best(self, figures: dict[str, float]) -> None:
-        tensors = {"weights": checkpoints.module_tensors(self.stage.modules())}
+        named = checkpoints.module_tensors(self.stage.modules())
+        tensors = {"weights": {k: whole(v) for k, v in named.items()}}
+        if not self.ranks.primary:
+            return
         state: dict[str, Any] = {**vars(self.clock), "figures": figures}
         checkpoints.write(self.rundir.best, checkpoints.Snapshot(state, tensors))
 
@@ -219,13 +237,16 @@ class Trainer:
         for player in self.players.values():
             player.swap()
         partial = self.rundir.path / "final.tmp"
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
+        if self.ranks.primary:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
         self.stage.publish(partial)
-        shutil.rmtree(self.rundir.final, ignore_errors=True)
-        Path(partial).rename(self.rundir.final)
         for player in self.players.values():
             player.swap()
+        if not self.ranks.primary:
+            return
+        shutil.rmtree(self.rundir.final, ignore_errors=True)
+        partial.rename(self.rundir.final)
         rows = [r for r in self.rundir.rows() if "eval" in r]
         self.rundir.finish({"reason": reason, **vars(self.clock), "last": rows[-1:]})
 
@@ -236,7 +257,7 @@ class Trainer:
         row = {"step": self.clock.step, "samples": self.clock.samples, "speed": round(speed, 2)}
         row |= {"seconds": round(self.clock.seconds, 1), "total": self.clock.total}
         row |= {k: float(f"{v:.5g}") for k, v in means.items()}
-        if self.primary:
+        if self.ranks.primary:
             self.rundir.log(row)
             losses = [f"{k} {v:.4g}" for k, v in means.items() if k.endswith("loss")]
             progress.total = self.clock.total

@@ -12,6 +12,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from training.trainer.parallel import local, whole
+
 
 @dataclass(frozen=True, kw_only=True)
 class OptimiserConfig:
@@ -74,12 +76,13 @@ class Player:
         self.ema: dict[str, Tensor] = {}
         if config.ema:
             for name, p in self.params.items():
-                self.ema[name] = p.detach().to(device or p.device, torch.float32, copy=True)
+                mine = local(p.detach())  # sharded weights have a sharded average
+                self.ema[name] = mine.to(device or p.device, torch.float32, copy=True)
 
     def step(self, samples: int, total: int) -> dict[str, float]:
         """Apply the accumulated gradients; returns the gradient norm and the learning rate."""
         grads = [p for p in self.params.values() if p.grad is not None]
-        norm = nn.utils.clip_grad_norm_(grads, self.config.clip or math.inf)
+        norm = whole(nn.utils.clip_grad_norm_(grads, self.config.clip or math.inf))
         lr = rate(self.config, samples - self.rewarm_from, total - self.rewarm_from)
         if math.isfinite(float(norm)):
             for group in self.optimiser.param_groups:
@@ -99,7 +102,7 @@ class Player:
         decay = min(wanted, (1 + since) / (10 + since))
         averages = list(self.ema.values())
         current = [
-            p.detach().to(a.device, a.dtype)
+            local(p.detach()).to(a.device, a.dtype)
             for p, a in zip(self.params.values(), averages, strict=True)
         ]
         torch._foreach_lerp_(averages, current, 1 - decay)
@@ -108,7 +111,7 @@ class Player:
     def swap(self) -> None:
         """Exchange weights and averages: call twice around anything that wants the average."""
         for name, average in self.ema.items():
-            weight = self.params[name]
+            weight = local(self.params[name].detach())
             held = weight.detach().to(average.device, average.dtype, copy=True)
             weight.copy_(average)
             average.copy_(held)
@@ -120,6 +123,18 @@ class Player:
             for key, value in self.optimiser.state.get(p, {}).items():
                 out[f"{key}/{name}"] = torch.as_tensor(value)
         return out
+
+    def touch_moments(self) -> None:
+        """Make AdamW create its state, without a step: zero gradients at a zero rate."""
+        before = [group["lr"] for group in self.optimiser.param_groups]
+        for group in self.optimiser.param_groups:
+            group["lr"] = 0.0
+        for p in self.params.values():
+            p.grad = torch.zeros_like(p)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        for group, lr in zip(self.optimiser.param_groups, before, strict=True):
+            group["lr"] = lr
 
     def load_moments(self, tensors: dict[str, Tensor]) -> None:
         """Inverse of `moments`."""
