@@ -103,12 +103,12 @@ def _tags(view: View) -> list[Item]:
 
 
 def _help(view: View) -> Item:
-    gap, height = view.look.gap, view.size[1]
+    gap, (width, height) = view.look.gap, view.size
     return Item(
         "help",
         (view.bindings, tuple(view.presets)),
-        lambda: help_panel(view.look, view.bindings, view.presets, view.size[0] - 2 * gap),
-        lambda size: (gap, height - size[1] - gap),
+        lambda: help_panel(view.look, view.bindings, view.presets, width - 2 * gap),
+        lambda size: (width - size[0] - gap, height - size[1] - gap),
     )
 
 

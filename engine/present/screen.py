@@ -180,9 +180,11 @@ class Screen:
         return pixels.reshape(surface.get_height(), surface.get_width(), 3)
 
     def close(self) -> None:
+        """Textures before their renderer, the renderer before its window: SDL frees in turn."""
         self._kept.clear()
         self._queue.clear()
         self._frame = None
+        del self._present, self.renderer
         self.window.destroy()
         pygame.display.quit()
 
