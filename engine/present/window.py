@@ -88,21 +88,25 @@ class Window:
         self.mixer = Mixer(enabled=config.sound)
         pygame.key.stop_text_input()
         self._clock = clock
-        self._typing = False
         self._navigator = Navigator()
         self._hud_on, self._help_on = config.hud, False
-        self._hud, self._numbers, self._numbers_at = HudData(), HudData(), -1.0
         self._notices: list[tuple[str, float]] = []
-        self._overlays: Sequence[Overlay] = ()
-        self._menus: Menus | None = None
-        self._paused_here = self._rewinding = False
         self._focused = bool(self.screen.window.focused)
-        self._shown_keys: list[tuple[str, object]] | None = None
         spec = ActionSpec()
         self._presets: tuple[str, ...] = ()
         self._fps = 1
         self._use_bindings(bindings_from(spec), bindings_from(spec), None)
         self._line = PromptLine(history_file=config.history_file)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Nothing is open and nothing was shown yet; what the player switched on stays on."""
+        self._hud, self._numbers, self._numbers_at = HudData(), HudData(), -1.0
+        self._overlays: Sequence[Overlay] = ()
+        self._menus: Menus | None = None
+        self._paused_here = self._rewinding = False
+        self._close_prompt()
+        self._redraw()
 
     def enter_world(
         self,
@@ -121,12 +125,8 @@ class Window:
         self._presets = (*presets, *(p for p in info.presets if p not in presets))[:9]
         self._fps = info.fps
         self._use_bindings(bindings, defaults or bindings, on_bindings)
-        self._line = PromptLine(
-            known=info.known_words,
-            history=self._line.history,
-            history_file=self.config.history_file,
-        )
-        self._redraw()
+        self._line.known = info.known_words
+        self._begin()
 
     # ---- Presenter
 
@@ -462,7 +462,8 @@ class Window:
         self._notices = [*self._notices[-2:], (text, self._clock() + NOTICE_SECONDS)]
 
     def _redraw(self) -> None:
-        self._shown_keys = None
+        """Draw at the next refresh although nothing seems to have changed."""
+        self._shown_keys: list[tuple[str, object]] | None = None
 
     def _draw(self, plan: list[Item]) -> None:
         area = self.screen.frame_area()

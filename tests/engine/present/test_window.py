@@ -208,6 +208,26 @@ def test_a_missing_cue_is_a_message_that_goes_away(bench):
     np.testing.assert_array_equal(bench.show(), plain)
 
 
+def test_the_next_world_begins_with_nothing_open_and_the_same_history(bench):
+    bench.press(pygame.K_RETURN)
+    bench.type("snow falls")
+    bench.press(pygame.K_RETURN)
+    bench.show(paused=True, failure="it broke")
+    bench.press(pygame.K_F3)
+    info = bench.world.info
+    for _ in range(3):
+        bench.window.enter_world(info, bindings_from(info.spec))
+    assert bench.press(pygame.K_w)[0] == KeyEvent("w", True, 0.0)
+    assert names(bench.press(pygame.K_ESCAPE)) == ["pause"], "it is not paused"
+    assert bench.window._line.history == ["snow falls"]
+
+
+def test_no_display_names_the_way_without_one(monkeypatch):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "no such driver")
+    with pytest.raises(ValueError, match="--headless"):
+        Screen(ScreenConfig())
+
+
 def test_a_world_without_actions_plays_by_text(bench):
     plain = bench.show()
     info = replace(bench.world.info, spec=ActionSpec())
@@ -260,6 +280,14 @@ def test_escape_leaves_the_line_and_a_number_on_an_empty_line_is_a_preset(bench)
     bench.press(pygame.K_RETURN)
     bench.type("a 3")
     assert bench.press(pygame.K_RETURN) == [PromptEntered("a 3", 0.0)]
+
+
+def test_pasting(bench):
+    bench.press(pygame.K_RETURN)
+    bench.press(pygame.K_v, mod=pygame.KMOD_CTRL)  # an empty clipboard is no error
+    pygame.scrap.put_text("snow\nfalls")
+    bench.press(pygame.K_v, mod=pygame.KMOD_CTRL)
+    assert bench.press(pygame.K_RETURN) == [PromptEntered("snow falls", 0.0)]
 
 
 def test_text_of_an_input_method_is_shown_before_it_is_part_of_the_line(bench):
