@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.worlds.wilds import biomes, camera, noise, weather
+from training.worlds.wilds import biomes, camera, facts, noise, weather
 from training.worlds.wilds.spec import SPEC
 from training.worlds.wilds.world import Wilds, WildsConfig
 
@@ -58,6 +58,21 @@ def test_devices_agree():
         b.step(action)
     gap = (a.render().int() - b.render().cpu().int()).abs().amax(-1)
     assert float((gap <= 2).float().mean()) >= 0.999
+
+
+def test_nothing_is_left_on_the_cpu_when_the_worlds_are_elsewhere(monkeypatch):
+    """The meta device refuses to mix devices as CUDA does; only values are missing there."""
+    monkeypatch.setattr(torch.Tensor, "__bool__", lambda tensor: True)
+    spots = torch.Tensor.new_zeros
+    monkeypatch.setattr(
+        torch.Tensor, "nonzero", lambda tensor: spots(tensor, (5, 1), dtype=torch.long)
+    )
+    wilds = Wilds(SEEDS, 16, 24, device="meta")
+    wilds.event(["rain starts", None, "night falls", "day passes", "campfire is lit"])
+    wilds.step(np.zeros((len(SEEDS), SPEC.size), np.float32))
+    assert wilds.render().device.type == "meta"
+    assert facts.water_share(wilds.scene()).device.type == "meta"
+    assert facts.landmarks_in_view(wilds.scene())["which"].device.type == "meta"
 
 
 def test_coming_back_to_a_pose_shows_the_same_picture():

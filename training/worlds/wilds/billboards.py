@@ -55,7 +55,7 @@ def cards(things: Things, view: View) -> Cards:
     fade = fade * ((ahead - 0.45) / 0.4).clamp(0, 1)
     half = width * things.scale / 2
     seen = (things.kind >= 0) & (fade > 0.01)
-    seen &= side.abs() < ahead * float(-view.tangent[0]) + half
+    seen &= side.abs() < ahead * view.edge + half
     key = torch.where(seen, ahead, torch.inf)
     near, index = torch.topk(key, min(CARDS, key.shape[1]), dim=1, largest=False, sorted=True)
     pick = [torch.gather(t, 1, index) for t in (side, half, height * things.scale, fade, sway)]

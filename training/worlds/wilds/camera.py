@@ -50,6 +50,8 @@ class View:
     right: Tensor
     tangent: Tensor
     """[W] sideways per metre ahead."""
+    edge: float
+    """The tangent of the picture's right edge."""
     ray_x: Tensor
     """[N, W] metres east per metre ahead."""
     ray_z: Tensor
@@ -77,6 +79,7 @@ def view(camera: Camera, height: int, width: int) -> View:
         forward=torch.stack([s, c]),
         right=torch.stack([c, -s]),
         tangent=tangent,
+        edge=width / (2 * focal),
         ray_x=s[:, None] + tangent * c[:, None],
         ray_z=c[:, None] - tangent * s[:, None],
         slope=(horizon[:, None] - rows) / focal,
