@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -123,22 +124,26 @@ def _open_display(name: str) -> tuple[ctypes.CDLL, ctypes.c_void_p]:
     return x11, ctypes.c_void_p(x11.XOpenDisplay(name.encode()))
 
 
+def helios_play(desktop: Desktop, folder: Path, log: IO, *options: str) -> subprocess.Popen:
+    """The command on a desktop, with a home of its own."""
+    hidden = ("SDL_VIDEODRIVER", "WAYLAND_DISPLAY")
+    environment = {k: v for k, v in os.environ.items() if k not in hidden}
+    environment |= {"DISPLAY": desktop.display, "SDL_AUDIODRIVER": "dummy"}
+    environment |= {"HELIOS_HOME": str(folder), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "engine", "play", *options]
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+
+
 class Play:
     """`helios play` on a desktop."""
 
     def __init__(self, desktop: Desktop, folder: Path, *options: str) -> None:
         self.desktop = desktop
         options = options or ("--prompt", PROMPT)
-        hidden = ("SDL_VIDEODRIVER", "WAYLAND_DISPLAY")
-        environment = {k: v for k, v in os.environ.items() if k not in hidden}
-        environment |= {"DISPLAY": desktop.display, "SDL_AUDIODRIVER": "dummy"}
-        environment |= {"HELIOS_HOME": str(folder), "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, "-m", "engine", "play", "--pack", "null", "--no-vsync"]
-        command += ["--window", f"{WIDTH}x{HEIGHT}", "--captures", str(folder / "captures")]
         self._log = (folder / "play.log").open("w+")
-        self.process = subprocess.Popen(
-            [*command, *options], cwd=ROOT, env=environment, stdout=self._log, stderr=self._log
-        )
+        command = ["--pack", "null", "--no-vsync", "--window", f"{WIDTH}x{HEIGHT}"]
+        command += ["--captures", str(folder / "captures"), *options]
+        self.process = helios_play(desktop, folder, self._log, *command)
         self.place = ((SCREEN[0] - WIDTH) // 2, (SCREEN[1] - HEIGHT) // 2, WIDTH, HEIGHT)
         """Where the window was last found: x, y, width, height. SDL opens it in the middle."""
         until(self._playing, "the first frames")
