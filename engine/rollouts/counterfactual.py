@@ -58,9 +58,11 @@ class Branched:
 
 def open_writer(root: Path, data: RolloutDataset, world: World) -> RolloutWriter:
     """A writer for counterfactuals of `data`, into the same folder or another one."""
-    if data.spec.extras:
+    if data.spec.extras and root.resolve() == data.root.resolve():
         names = ", ".join(c.name for c in data.spec.extras)
-        raise ValueError(f"this dataset has the columns {names}, which a replay cannot know")
+        raise ValueError(
+            f"{root} has the columns {names}, which a replay cannot know; record it elsewhere"
+        )
     spec = RolloutSpec(
         fps=data.spec.fps, height=data.spec.height, width=data.spec.width,
         actions=data.spec.actions, source=source_of(world),

@@ -1,0 +1,1 @@
+"""Short programs that use the engine as a library: `python -m engine.examples.NAME`."""
