@@ -40,8 +40,9 @@ def psnr(truth: np.ndarray, made: np.ndarray) -> np.ndarray:
 def pooled_psnr(error: np.ndarray, window: int) -> np.ndarray:
     """Decibels of squared errors [F] pooled over each window of frames: [F - window + 1].
 
-    Pooling errors first keeps one perfect frame from hiding a bad one.
+    Pooling errors first keeps one perfect frame from hiding a bad one. A shorter run is one window.
     """
+    window = min(window, len(error))
     sums = np.cumsum(np.concatenate([[0.0], np.asarray(error, np.float64)]))
     return to_psnr((sums[window:] - sums[:-window]) / window)
 

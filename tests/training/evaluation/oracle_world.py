@@ -5,7 +5,7 @@ made worse on purpose: deaf (no actions), mirrored (turns the wrong way), frozen
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,9 @@ import numpy as np
 from helios_core.prompts import PromptTrack
 from helios_core.world_api import WorldInfo
 from training.evaluation import oracle
+from training.worlds.wilds.physics import Body
 from training.worlds.wilds.spec import FPS, SPEC
-from training.worlds.wilds.world import Wilds, rows
+from training.worlds.wilds.world import State, Wilds
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -23,6 +24,14 @@ class TrueState:
     seed: int
     prompt: PromptTrack
     wilds: Any
+
+
+def row(state: State, i: int) -> State:
+    """The state of one world of a batch."""
+    part = slice(i, i + 1)
+    body = Body(**{f.name: getattr(state.body, f.name)[part] for f in fields(Body)})
+    rest = {f.name: getattr(state, f.name)[part] for f in fields(State) if f.name != "body"}
+    return State(body=body, **rest)
 
 
 class OracleWorld:
@@ -48,7 +57,7 @@ class OracleWorld:
                 pictures[:, t], poses[:, t] = one[:, 0], pose[:, 0]
                 for i in range(wilds.count):
                     key = pictures[i, t].tobytes()
-                    self.episodes[key] = rows(wilds.state, slice(i, i + 1)), int(wilds.seeds[i])
+                    self.episodes[key] = row(wilds.state, i), int(wilds.seeds[i])
             return pictures, poses
 
         monkeypatch.setattr(oracle, "_render", render)

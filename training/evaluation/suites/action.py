@@ -25,6 +25,8 @@ class ActionConfig:
     clips: int = 32
     """Held-out worlds."""
     frames: int = 64
+    past: int = 80
+    """Frames of the truth that the world sees first, as long as its memory."""
     seed: int = 1
 
 
@@ -37,7 +39,9 @@ def run(world: World, config: ActionConfig, report: Report) -> None:
         )
     judge, exam = judges.inverse_dynamics(height=info.height, width=info.width)
     report.note("action.judge", exam)
-    oracle = OracleConfig(count=config.clips, future=config.frames, seed=config.seed)
+    oracle = OracleConfig(
+        count=config.clips, past=config.past, future=config.frames, seed=config.seed
+    )
     episodes = oracle_episodes(oracle, height=info.height, width=info.width, actions=pushes)
     made = continue_past(world, episodes)
     _channels(judge, episodes, made, report)

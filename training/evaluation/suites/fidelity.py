@@ -31,12 +31,16 @@ class FidelityConfig:
     """Frames of the free run."""
     stride: int = 16
     """A chunk is forced from the truth at every so many frames."""
+    past: int = 80
+    """Frames of the truth that the world sees first, as long as its memory."""
     seed: int = 0
 
 
 def run(world: World, config: FidelityConfig, report: Report) -> None:
     info = world.info
-    oracle = OracleConfig(count=config.clips, future=config.frames, seed=config.seed)
+    oracle = OracleConfig(
+        count=config.clips, past=config.past, future=config.frames, seed=config.seed
+    )
     episodes = oracle_episodes(oracle, height=info.height, width=info.width)
     _codec(world, episodes, report)
     _next(world, episodes, config, report)

@@ -28,6 +28,8 @@ class RevisitConfig:
     """How much is measured."""
 
     clips: int = 16
+    past: int = 80
+    """Frames of the truth that the world sees first, as long as its memory."""
     seed: int = 4
 
 
@@ -67,7 +69,9 @@ def _path(world: World, name: str, path: np.ndarray, config: RevisitConfig, repo
     info = world.info
     chunk = info.chunk_frames
     padded = np.concatenate([path, SPEC.zeros(-len(path) % chunk)])
-    oracle = OracleConfig(count=config.clips, future=len(padded), seed=config.seed)
+    oracle = OracleConfig(
+        count=config.clips, past=config.past, future=len(padded), seed=config.seed
+    )
     episodes = oracle_episodes(
         oracle,
         height=info.height,
