@@ -100,6 +100,7 @@ def open_play(
     if world is None or world.info.name != pack:
         on_loading(f"loading {pack}", 0.2)
         world = load(pack, device=config.device, dtype=config.dtype, threads=config.threads)
+    world = _avoiding(world, scene)
     info = world.info
     if saved is not None:
         refuse_other_world(saved, info, Path(config.what))
@@ -127,6 +128,14 @@ def open_play(
         scene=scene,
         history=saved.history if saved else None,
     )
+
+
+def _avoiding(world: World, scene: "SceneFile | None") -> World:
+    """The world with the scene's negative prompt, or the pack's own; only models have guidance."""
+    avoiding = getattr(world, "avoiding", None)
+    if avoiding is None:
+        return world
+    return avoiding(scene.scene.negative or None if scene else None)
 
 
 def default_pack() -> str:

@@ -76,6 +76,7 @@ class WorldModel:
         config = parts.transformer.config
         self.info = info
         self.parts = parts
+        self._own_negative = parts.negative_prompt
         self.shape = (
             config.in_channels,
             info.height // parts.codec.spatial,
@@ -94,6 +95,18 @@ class WorldModel:
         self._prompts = PromptCache(
             parts.text_encoder, self._project, turn=lambda: parts.turn("text_encoder")
         )
+
+    def avoiding(self, negative: str | None) -> "WorldModel":
+        """This world, weights shared, with a text that guidance steers away from.
+
+        None for the pack's own. Without guidance the text changes nothing.
+        """
+        wanted = self._own_negative if negative is None else negative
+        if wanted == self.parts.negative_prompt:
+            return self
+        other = WorldModel(replace(self.parts, negative_prompt=wanted), self.info)
+        other._own_negative = self._own_negative
+        return other
 
     # Beginning ------------------------------------------------------------------------------
 

@@ -97,6 +97,7 @@ def play_session(
         defaults=bindings_from(info.spec, pack=info.bindings, scene=layer),
         on_bindings=opening.mapper.rebind,
         presets=opening.presets,
+        hud=scene.scene.hud if scene else None,
     )
     session = Session(
         opening.world,

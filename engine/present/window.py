@@ -116,12 +116,15 @@ class Window:
         defaults: Bindings | None = None,
         on_bindings: Callable[[Bindings], None] | None = None,
         presets: Sequence[str] = (),
+        hud: bool | None = None,
     ) -> None:
         """The world that is played from now on.
 
         `defaults` are the bindings without the player's own, against which changes are kept;
-        `on_bindings` hears of a change (the mapper's `rebind`); `presets` come before the pack's.
+        `on_bindings` hears of a change (the mapper's `rebind`); `presets` come before the pack's;
+        `hud` shows or hides the HUD, None leaves it as the player has it.
         """
+        self._hud_on = self._hud_on if hud is None else hud
         self._presets = (*presets, *(p for p in info.presets if p not in presets))[:9]
         self._fps = info.fps
         self._use_bindings(bindings, defaults or bindings, on_bindings)

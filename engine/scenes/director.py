@@ -36,6 +36,8 @@ from helios_core.world_api import WorldInfo
 
 MAX_PHASES_AT_ONCE = 8
 """Phases entered in one latch; a circle of `go` in `enter` stops there."""
+HINT_SECONDS = 5
+"""How long the key hints stay when a scene begins."""
 LARGEST = 1e9
 """Counters stay within this magnitude."""
 
@@ -96,7 +98,7 @@ class SceneDirector:
         fired += self._triggered(memory, facts, fuses)
         memory = replace(memory, fuses=fuses)
         memory, fired = self._changed(memory, fired, facts)
-        answer = _Answer()
+        answer = _Answer(effects=self._hints() if memory.frame == 0 else [])
         for event in fired:
             memory = self._take(memory, event, answer)
         self._follow_player(ctx, answer)
@@ -116,6 +118,11 @@ class SceneDirector:
             cut=answer.cut,
             events=tuple(event.label for event in fired),
         )
+
+    def _hints(self) -> list[Effect]:
+        """The key help that a scene begins with."""
+        frames = HINT_SECONDS * self.info.fps
+        return [Caption(text=hint, frames=frames) for hint in self.scene.hints]
 
     # ---- what is due
 

@@ -154,13 +154,13 @@ class Scene:
     start: Start = Start()
     """What the first frame comes from."""
     negative: str = ""
-    """What not to show, for packs with guidance."""
+    """What not to show; packs without guidance, such as the shipped ones, take no notice."""
     fps: Annotated[int, Range(1, 240)] | None = None
     """Frames shown per second, for slow motion or haste; the pack's own when not given."""
     hud: bool | None = None
     """Show the HUD, or not; the player's choice when not given."""
     hints: tuple[str, ...] = ()
-    """Lines of key help, shown at the start and on F1."""
+    """Lines of key help, shown when the scene begins."""
     thumbnail: FileName | None = None
     """A picture for the start screen."""
     vars: dict[Name, str | float | bool] = field(default_factory=dict)

@@ -9,10 +9,12 @@ import pytest
 
 from engine.director import Caption, TitleCard
 from engine.input.events import PromptEntered
+from engine.opening import OpeningConfig, open_play
 from engine.scenes.director import MAX_PHASES_AT_ONCE, SceneDirector
 from helios_core.actions import ActionSpec, Channel
 from helios_core.null_world import NullWorld
-from tests.engine.scenes.playing import hold, play, scene_of, small_world
+from helios_core.packs import load_world
+from tests.engine.scenes.playing import hold, play, scene_of, small_world, write
 
 EVERYTHING = """\
 counters: {n: 0}
@@ -126,6 +128,39 @@ def test_a_typed_prompt_wins_over_the_scenes(tmp_path):
 def test_a_picked_preset_takes_its_own_crossfade(tmp_path):
     played = play(scene_of(tmp_path, ""), frames=40, events=[PromptEntered("a storm at dusk", 1.0)])
     assert played.prompts == [(20, "a storm at dusk", 10)]
+
+
+# ---- header
+
+
+def test_hints_are_captions_when_the_scene_begins_and_not_again(tmp_path):
+    body = "hints: [walk, look]\ntimeline: [{at: 0s, caption: first}]\n"
+    played = play(scene_of(tmp_path, body), frames=40)
+    shown = [(f, c.text, c.frames) for f, c in played.effects(Caption)]
+    assert shown == [(0, "walk", 100), (0, "look", 100), (0, "first", 80)]
+
+
+def test_the_negative_prompt_reaches_a_world_with_guidance(tmp_path, monkeypatch):
+    told: list[str | None] = []
+
+    class Guided(NullWorld):
+        def avoiding(self, negative: str | None) -> "Guided":
+            told.append(negative)
+            return self
+
+    monkeypatch.setattr("engine.opening.load", lambda pack, **options: Guided(height=24, width=40))
+    for body in ("negative: blurry\n", ""):
+        open_play(OpeningConfig(what=str(write(tmp_path, body)), pack="null"))
+    assert told == ["blurry", None]
+
+
+def test_a_model_avoids_another_text_and_goes_back_to_its_own():
+    own = load_world("random")
+    other = own.avoiding("blurry")
+    assert other.parts.negative_prompt == "blurry"
+    assert other.parts.transformer is own.parts.transformer, "weights are shared"
+    assert other.avoiding(None).parts.negative_prompt == own.parts.negative_prompt
+    assert own.avoiding(None) is own
 
 
 # ---- phases
