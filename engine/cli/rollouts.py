@@ -127,14 +127,26 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _view(args: argparse.Namespace) -> int:
-    from engine.present.rollout_view import view
     from engine.rollouts.reader import RolloutDataset
+    from engine.rollouts.view import Viewer, view
 
     shown = [(RolloutDataset.open(args.dir), args.episode)]
     if args.other is not None:
         episode = args.episode if args.other_episode is None else args.other_episode
         shown.append((RolloutDataset.open(args.other), episode))
-    view(shown)
+    viewer = Viewer(shown)
+    from engine.present.screen import ScreenConfig
+    from engine.present.window import Window, WindowConfig
+
+    height, width = viewer.picture().shape[:2]
+    scale = max(1, min(1280 // width, 768 // height))
+    screen = ScreenConfig(size=(width * scale, height * scale))
+    window = Window(WindowConfig(screen=screen, mouse_look=False, sound=False))
+    print("space: pause; left, right: a frame; up, down: an episode; home, end; close to leave")
+    try:
+        view(viewer, window)
+    finally:
+        window.close()
     return 0
 
 
