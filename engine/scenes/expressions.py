@@ -5,7 +5,7 @@ scene senses (`SENSES`), its own counters and flags, and a few functions (`FUNCT
 no assignment, no strings, no attribute access: an expression ends after as many steps as it has
 signs. Division by zero gives 0.
 
-    parse("idle > 5s and not wet")
+    Expression.parse("idle > 5s and not wet").check(counters=(), flags={"wet"})
 """
 
 import re
@@ -154,11 +154,6 @@ class Expression:
 
     def evaluate(self, facts: Facts) -> float | bool:
         return _evaluate(self.root, facts)
-
-
-def parse(text: str) -> Expression:
-    """An expression, or an ExpressionError that says where the text goes wrong."""
-    return Expression.parse(text)
 
 
 _TOKEN = re.compile(

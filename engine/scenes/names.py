@@ -1,4 +1,4 @@
-"""Whether every name in a scene refers to something, and every expression makes sense.
+"""Whether every name in a scene refers to something, and every expression and file makes sense.
 
 Runs over what the builder collected, so that it finds these mistakes even in a file that has
 others. Not here: doubts about things that are legal (warnings).
@@ -13,6 +13,7 @@ from engine.scenes.expressions import WORDS, Ask, Expression, ExpressionError
 from engine.scenes.problems import nearest, quoted
 from engine.scenes.source import KeyPath
 from engine.scenes.tracks import SHARED_SPEC, Track, TrackError
+from engine.scenes.values import FileName
 
 
 def check_names(builder: Builder) -> None:
@@ -29,6 +30,11 @@ def check_names(builder: Builder) -> None:
                 value.check(SHARED_SPEC)
             except TrackError as error:
                 builder.note(path, str(error), offset=error.offset)
+        elif isinstance(value, FileName) and path[0] != "use":  # those were looked for already
+            try:
+                value.resolve_in(builder.sources[-1].folder)
+            except ValueError as error:
+                builder.note(path, str(error))
     _check_reversals(builder)
 
 

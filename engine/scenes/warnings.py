@@ -167,14 +167,8 @@ def _expressions(builder: Builder) -> Iterator[Expression]:
 
 def _missing_files(builder: Builder, folder: Path) -> Iterator[tuple[KeyPath, str]]:
     for path, value in builder.parsed.items():
-        if isinstance(value, FileName):
-            try:
-                missing = not value.resolve_in(folder).is_file()
-            except ValueError as error:
-                yield path, str(error)
-                continue
-            if missing:
-                yield path, f"there is no file {value!s}"
+        if isinstance(value, FileName) and not value.resolve_in(folder).is_file():
+            yield path, f"there is no file {value!s}"
 
 
 def _pack_lacks(scene: Scene, builder: Builder, pack: PackFacts) -> Iterator[tuple[KeyPath, str]]:

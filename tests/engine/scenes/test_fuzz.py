@@ -263,6 +263,7 @@ def test_300_mutated_files(guarded, text):
 
 
 @pytest.mark.full
+@pytest.mark.timeout(1800)
 @settings(max_examples=5000, database=None, **QUIET)
 @given(text=mutated())
 def test_5000_mutated_files(guarded, text):

@@ -62,6 +62,7 @@ def test_a_link_out_of_the_folder_is_no_file_beside_it(tmp_path):
     assert [p.text for p in checked.problems] == [
         "timeline[1].sound: a.ogg leads out of the scene's folder"
     ]
+    assert checked.file is None
 
 
 def test_doublings_are_counted_before_they_are_run(tmp_path):
