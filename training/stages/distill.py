@@ -272,11 +272,17 @@ class DistillStage:
 
         def loss() -> Tensor:
             noised = mix(real, noise, sigma)
-            of_real = self._logits(noised, sigma, conditions)
-            of_made = self._logits(mix(made, noise, sigma), sigma, conditions)
+            draws = [noised, mix(made, noise, sigma)]
+            if weights.smooth:
+                draws.append(noised + shake)
+            # As draws of one window they share its history, which is then computed once.
+            together = torch.stack(draws, 1).flatten(0, 1)
+            logits = self._logits(together, sigma.repeat_interleave(len(draws)), conditions)
+            apart = [logit.unflatten(0, (-1, len(draws))).unbind(1) for logit in logits]
+            of_real, of_made = [a[0] for a in apart], [a[1] for a in apart]
             value = weights.heads * critic_loss(of_real, of_made)
             if weights.smooth:
-                shaken = self._logits(noised + shake, sigma, conditions)
+                shaken = [a[2] for a in apart]
                 value = value + weights.heads * weights.smooth * smoothness(of_real, shaken)
             return value
 
