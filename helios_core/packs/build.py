@@ -20,6 +20,7 @@ from helios_core.packs.find import find
 from helios_core.packs.manifest import MODULES, Hashes, Manifest
 from helios_core.packs.modules import dtype_of, load_module
 from helios_core.packs.verify import SMALL, size_of, verify
+from helios_core.plain import build
 from helios_core.residency.device import CudaDevice, Device
 from helios_core.residency.executor import Residency
 from helios_core.residency.plan import plan_residency
@@ -131,7 +132,7 @@ def assemble(
         transformer=modules["transformer"],
         codec=codec,
         text_encoder=encoder,
-        plan=SamplerPlan.from_dict(manifest.sampler),
+        plan=build(SamplerPlan, manifest.sampler, "sampler"),
         chunk_latents=manifest.chunk_latents,
         device=device,
         state_dtype=torch.float32 if device.type == "cpu" else dtype,

@@ -15,7 +15,7 @@ from typing import Any
 
 from helios_core.config import TransformerConfig
 from helios_core.packs import manifest as manifests
-from helios_core.packs.manifest import FORMAT, MODULES, Manifest, ModuleSpec, check_name
+from helios_core.packs.manifest import FORMAT, MODULES, Manifest, ModuleSpec
 from helios_core.packs.modules import OLD_NAMES, empty, module_files
 from helios_core.packs.tensors import FileStore, check, hash_tensors
 from helios_core.plain import to_plain
@@ -45,20 +45,13 @@ def import_released(
     """Write the pack's manifest and hashes below `packs`; returns its folder."""
     source = source.expanduser().resolve()
     index = _json(source / "model_index.json", "this is no released checkpoint")
-    name = name or source.name.lower()
-    check_name(name)
+    plan = sampler(index, _json(source / "scheduler" / "scheduler_config.json"))
     config = TransformerConfig.from_diffusers(_json(source / "transformer" / "config.json"))
     vae = _json(source / "vae" / "config.json")
-    plan = sampler(index, _json(source / "scheduler" / "scheduler_config.json"))
-    cells = vae.get("scale_factor_spatial", 8)
-    if height % cells or width % cells:
-        raise ValueError(f"{height}x{width} is no multiple of {cells} pixels; 384x640 is usual")
-    check_pyramid(
-        height // cells, width // cells, stages=plan.stages, patch=config.patch, spatial=cells
-    )
+    _check_size(height, width, int(vae.get("scale_factor_spatial", 8)), plan, config)
     manifest = Manifest(
         format=FORMAT,
-        name=name,
+        name=name or source.name.lower(),
         about=f"imported from {source.name}: plays by text",
         licence="Apache-2.0 as released; see the model card of the checkpoint",
         fps=FPS,
@@ -70,22 +63,33 @@ def import_released(
         negative_prompt=NEGATIVE_PROMPT,
         start_noise=START_NOISE,
         sampler=plan.to_dict(),
-        transformer=ModuleSpec(
+        source=str(source),
+        **_modules(source, config, vae),
+    )
+    return _write(manifest, packs / manifest.name, progress)
+
+
+def _check_size(
+    height: int, width: int, cells: int, plan: SamplerPlan, config: TransformerConfig
+) -> None:
+    """Refuse a picture that codec or pyramid cannot show, before anything is hashed."""
+    if height % cells or width % cells:
+        raise ValueError(f"{height}x{width} is no multiple of {cells} pixels; 384x640 is usual")
+    rows, columns = height // cells, width // cells
+    check_pyramid(rows, columns, stages=plan.stages, patch=config.patch, spatial=cells)
+
+
+def _modules(source: Path, config: TransformerConfig, vae: dict[str, Any]) -> dict[str, Any]:
+    """The three networks, each with its files below the source."""
+    codec = {"folder": "vae", "channels": vae.get("z_dim", 16)}
+    text = {"folder": "text_encoder", "tokenizer": "tokenizer"}
+    return {
+        "transformer": ModuleSpec(
             kind="helios", config=to_plain(config), files=_files(source, "transformer")
         ),
-        codec=ModuleSpec(
-            kind="wan_codec",
-            config={"folder": "vae", "channels": vae.get("z_dim", 16)},
-            files=_files(source, "vae"),
-        ),
-        text_encoder=ModuleSpec(
-            kind="umt5",
-            config={"folder": "text_encoder", "tokenizer": "tokenizer"},
-            files=_files(source, "text_encoder"),
-        ),
-        source=str(source),
-    )
-    return _write(manifest, packs / name, progress)
+        "codec": ModuleSpec(kind="wan_codec", config=codec, files=_files(source, "vae")),
+        "text_encoder": ModuleSpec(kind="umt5", config=text, files=_files(source, "text_encoder")),
+    }
 
 
 def sampler(index: dict[str, Any], scheduler: dict[str, Any]) -> SamplerPlan:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import yaml
 
-from helios_core.actions import ActionSpec
+from helios_core.actions import ActionSpec, Channel
 from helios_core.plain import build, to_plain
 
 FORMAT = 1
@@ -109,7 +109,8 @@ class Manifest:
 
     @property
     def spec(self) -> ActionSpec:
-        return ActionSpec.from_dict(self.actions)
+        rows = enumerate(self.actions)
+        return ActionSpec(channels=tuple(build(Channel, row, f"actions[{i}]") for i, row in rows))
 
     def module(self, name: str) -> ModuleSpec:
         return {

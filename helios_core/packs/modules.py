@@ -82,7 +82,7 @@ def empty(spec: ModuleSpec, where: str) -> nn.Module:
     """One of our modules on the meta device: sizes, no memory."""
     with torch.device("meta"):
         if spec.kind == "helios":
-            return HeliosTransformer(TransformerConfig.from_dict(spec.config))
+            return HeliosTransformer(build(TransformerConfig, spec.config, f"{where} config"))
         if spec.kind == "tiny_codec":
             return TinyCodec(build(TinyCodecConfig, spec.config, f"{where} config"))
         if spec.kind == "small_text":

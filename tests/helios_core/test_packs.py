@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from engine.cli import main
@@ -306,7 +309,7 @@ DAMAGES = {
     "wrong type": (lambda p: edit_yaml(p, fps="fast"), "fps is 'fast'; give a int"),
     "zero": (lambda p: edit_yaml(p, chunk_latents=0), "at least 1"),
     "unknown kind": (change_kind, "huge_codec"),
-    "bad sampler": (lambda p: edit_yaml(p, sampler={"solver": "magic"}), "solver = 'magic'"),
+    "bad sampler": (lambda p: edit_yaml(p, sampler={"solver": "magic"}), "solver is 'magic'"),
     "bad size": (lambda p: edit_yaml(p, height=60), "no multiple of 8"),
     "bad layout": (lambda p: edit_yaml(p, layout="windowed"), "its codec is streamed"),
     "bad actions": (lambda p: edit_yaml(p, actions=[]), "action channels"),
@@ -326,6 +329,35 @@ def test_a_broken_pack_is_refused_with_one_clear_sentence(pack, damage):
         load_world(pack)
     text = str(caught.value)
     assert message in text and "\n" not in text and len(text) < 700
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.data())
+def test_any_edit_of_a_manifest_loads_or_is_refused_in_one_sentence(original, data):
+    """Whatever a person writes into pack.yaml: never another exception, never a traceback."""
+    values = yaml.safe_load((original / "pack.yaml").read_text())
+    place, path = values, []
+    while isinstance(place, (dict, list)) and place:
+        keys = sorted(place) if isinstance(place, dict) else list(range(len(place)))
+        path.append((place, data.draw(st.sampled_from(keys))))
+        place = place[path[-1][1]]
+        if not isinstance(place, (dict, list)) or data.draw(st.booleans()):
+            break
+    owner, key = path[-1]
+    odd = [None, True, 0, -1, 3, 7, 0.5, 1e30, "", "text", [], [1], [1, 2, 3], {}, {"a": 1}, "2"]
+    owner[key] = data.draw(st.sampled_from(odd))
+    manifest = yaml.safe_dump(values)
+    with tempfile.TemporaryDirectory() as place:
+        pack = Path(place) / "meadow"
+        pack.mkdir()
+        for file in original.iterdir():
+            (pack / file.name).symlink_to(file)
+        (pack / "pack.yaml").unlink()
+        (pack / "pack.yaml").write_text(manifest)
+        try:
+            load_world(pack)
+        except ValueError as error:
+            assert "\n" not in str(error)
 
 
 def test_unknown_devices_dtypes_and_threads_are_refused(original):
