@@ -17,12 +17,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from helios_core.sampling.plan import SamplerPlan
+from helios_core.sampling.schedule import pyramid_stages
 from training.data.bank import OwnBank
 from training.data.corruption import CorruptionConfig, corrupt
 from training.data.windows import LatentSet, Window, WindowConfig, gather
 from training.lora import Adapter, AdapterConfig
 from training.losses.adversarial import critic_loss, generator_loss
 from training.losses.flow import clean_from_velocity, flow_loss, mix
+from training.losses.pyramid import stage_line, stage_time
 from training.rollout import FEW_STEPS, sample_chunk
 from training.stages import world as worlds
 from training.stages.context import StepContext
@@ -61,7 +64,9 @@ class FinetuneConfig:
     head_blocks: tuple[int, ...] = (0,)
     head_width: int = 64
     sigmas: tuple[float, ...] = FEW_STEPS
-    """Noise levels of the world's sampler."""
+    """Noise levels of the world's sampler; with a pyramid, local to each stage."""
+    stages: int = 1
+    """Stages of the world's pyramid; released distilled models have 3."""
     windows: WindowConfig = field(default_factory=WindowConfig)
     corruption: CorruptionConfig = field(default_factory=CorruptionConfig)
     own_share: float = 0.3
@@ -97,6 +102,9 @@ class FinetuneStage:
             self.critic = Critic(self.origin, config.critic, config.head_blocks, config.head_width)
             named = self.critic.named_parameters()
             self._players["critic"] = Player(named, config.critic_optimiser)
+        self.stages = pyramid_stages(config.stages)
+        if config.stages > 1 and self.origin is not None:
+            raise ValueError("captions and adversarial work on worlds without a pyramid; leave out")
         self.bank = OwnBank(self.data.latents)
         self.judge = Judge(
             context, self.world, config.held, config.codec, config.windows, sigmas=config.sigmas
@@ -148,7 +156,8 @@ class FinetuneStage:
         real = gather(self.data.latents, window.target)
         if turn == "critic":
             return self._critic_turn(given, real, draw)
-        values = {"flow": self._flow(window, given, real, draw)}
+        learn = self._flow if self.config.stages == 1 else self._pyramid_flow
+        values = {"flow": learn(window, given, real, draw)}
         if kept:
             values["keep"] = self._keep(kept, draw)
         if self.critic is not None:
@@ -175,6 +184,21 @@ class FinetuneStage:
         made = clean_from_velocity(noisy, velocity.detach(), sigma)
         good = sigma < 1  # a guess from pure noise is a blur
         self.bank.write(window.target[good].flatten(), made[good].transpose(1, 2).flatten(0, 1))
+        return loss.detach()
+
+    def _pyramid_flow(self, window: Window, given: Conditions, real: Tensor, draw: Draw) -> Tensor:
+        """Real chunks on the line of one stage of the pyramid, at the sampler's local levels."""
+        index = int(draw.integers(0, self.config.stages, 1))
+        levels = torch.tensor(self.config.sigmas)[
+            draw.integers(0, len(self.config.sigmas), len(real))
+        ]
+        sigma = levels.to(real)
+        line = stage_line(real, draw.normal(*real.shape), self.stages, index)
+        time = stage_time(self.stages[index], sigma) / 1000
+        with self.context.autocast():
+            velocity = self.world(line.at(sigma), time, given)
+        loss = (velocity - line.velocity).square().mean()
+        loss.backward()
         return loss.detach()
 
     def _keep(self, count: int, draw: Draw) -> Tensor:
@@ -239,6 +263,9 @@ class FinetuneStage:
 
     # -- results -------------------------------------------------------------------------------
     def evaluate(self) -> dict[str, float]:
+        if self.config.stages > 1:
+            steps = (len(self.config.sigmas),) * self.config.stages
+            return self.judge.pyramid_figures(SamplerPlan(solver="dmd", steps=steps))
         self.judge.picture(self.context.rundir.samples / "latest.png")
         return self.judge.figures()
 
@@ -250,7 +277,8 @@ class FinetuneStage:
 
     def publish(self, folder: Path) -> None:
         """The adapter is merged, so that what is published is an ordinary world; ends the stage."""
-        self.judge.picture(self.context.rundir.samples / "final.png")
+        if self.config.stages == 1:
+            self.judge.picture(self.context.rundir.samples / "final.png")
         if self.adapter is not None:
             self.adapter.merge(self.world.dit)
         worlds.save(folder, self.world)

@@ -16,10 +16,11 @@ import torch
 from torch import Tensor
 
 from helios_core.codecs.api import Codec
+from helios_core.sampling.plan import SamplerPlan
 from training.data.windows import LatentSet, Window, WindowConfig, gather
 from training.losses.flow import TimeConfig, flow_loss, mix, sample_sigma
 from training.pictures import grid, write_png
-from training.rollout import FEW_STEPS, sample_chunk
+from training.rollout import FEW_STEPS, pyramid_chunk, sample_chunk
 from training.stages.context import StepContext
 from training.stages.origin import open_codec
 from training.stages.world import TrainWorld
@@ -72,6 +73,20 @@ class Judge:
             "rollout_over_repeat": float(error.mean() / idle.mean()),
         }
         return {**figures, "score": figures["rollout"]}
+
+    @torch.no_grad()
+    def pyramid_figures(self, plan: SamplerPlan) -> dict[str, float]:
+        """Error of the next chunk, sampled through a pyramid, over repeating the last latent."""
+        draw = Draw(2, 0, self.context.device)
+        window = self.data.sample(self.count, self.windows, draw)
+        truth = gather(self.data.latents, window.target)
+        past = gather(self.data.latents, window.past)
+        with self.context.autocast():
+            given = self.world.conditions(window, past, draw)
+            made = pyramid_chunk(self.world, given, draw.normal(*truth.shape), plan)
+        error = float((made - truth).square().mean())
+        idle = float((past[:, :, -1:] - truth).square().mean())
+        return {"next": error, "next_over_repeat": error / idle, "score": error}
 
     def _loss(self) -> float:
         draw = Draw(1, 0, self.context.device)

@@ -10,7 +10,6 @@ Legend: B windows, C channels, T target latents, h w rows and columns of a stage
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from helios_core.sampling.plan import SamplerPlan
@@ -19,7 +18,6 @@ from helios_core.sampling.schedule import pyramid_stages
 from training.data.corruption import corrupt
 from training.data.windows import Window, gather, part_of
 from training.losses.pyramid import split_batch, stage_line, stage_time
-from training.rollout import pyramid_chunk
 from training.stages import world as worlds
 from training.stages.base import BaseConfig, BaseStage
 from training.stages.context import StepContext
@@ -91,19 +89,8 @@ class MidStage(BaseStage):
             velocity = self.world(line.at(sigma), level, given)
         return (velocity - line.velocity).square().flatten(1).mean(1)
 
-    @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
-        """Error of the next chunk, sampled through the pyramid, over repeating the last latent."""
-        judge, draw = self.judge, Draw(2, 0, self.context.device)
-        window = judge.data.sample(judge.count, judge.windows, draw)
-        truth = gather(judge.data.latents, window.target)
-        past = gather(judge.data.latents, window.past)
-        with self.context.autocast():
-            given = self.world.conditions(window, past, draw)
-            made = pyramid_chunk(self.world, given, draw.normal(*truth.shape), self.plan)
-        error = float((made - truth).square().mean())
-        idle = float((past[:, :, -1:] - truth).square().mean())
-        return {"next": error, "next_over_repeat": error / idle, "score": error}
+        return self.judge.pyramid_figures(self.plan)
 
     def publish(self, folder: Path) -> None:
         worlds.save(folder, self.world)
