@@ -131,6 +131,7 @@ def _minari(data: RolloutDataset, out: Path) -> Iterator[int]:
         "total_episodes": len(data.episodes),
         "total_steps": steps,
         "data_format": "hdf5",
+        "jpeg_encoding": False,
         "observation_space": serialize_space(pictures),
         "action_space": serialize_space(spaces.Box(low, high)),
         "minari_version": "0.5.4",

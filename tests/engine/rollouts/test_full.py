@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -70,17 +71,38 @@ print("learned", model.num_timesteps)
 @pytest.mark.timeout(900)
 def test_stable_baselines3_checks_and_learns(tmp_path):
     """In a folder of its own: stable-baselines3 is no dependency of ours."""
-    packages = ["stable-baselines3==2.9.2", "cloudpickle", "pandas", "matplotlib"]
-    more = ["python-dateutil", "six", "pytz", "tzdata", "cycler", "kiwisolver", "contourpy"]
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-    target = ["--target", str(tmp_path / "sb3")]
-    subprocess.run([*install, *target, *packages, *more, "fonttools", "pyparsing"], check=True)
+    packages = ["stable-baselines3==2.9.2", "cloudpickle", "pandas", "matplotlib", "tzdata", "six"]
+    more = ["python-dateutil", "pytz", "cycler", "kiwisolver", "contourpy", "fonttools"]
+    folder = _install(tmp_path / "sb3", *packages, *more, "pyparsing")
     (tmp_path / "client.py").write_text(CLIENT)
-    paths = os.pathsep.join([*sys.path, str(tmp_path / "sb3")])
     done = subprocess.run(
         [sys.executable, str(tmp_path / "client.py")],
-        env={**os.environ, "PYTHONPATH": paths, "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"},
+        env=_with(folder) | {"HOME": str(tmp_path)},
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert "learned 256" in done.stdout
+
+
+@pytest.mark.full
+@pytest.mark.timeout(900)
+def test_minari_and_hdf5_open_our_exports(tmp_path):
+    """Runs the tests that skip where h5py and minari are missing, with them."""
+    packages = ["minari==0.5.4", "h5py", "portion", "sortedcontainers", "typer", "rich", "click"]
+    folder = _install(tmp_path / "minari", *packages, "shellingham", "markdown-it-py", "mdurl")
+    tests = [str(Path(__file__).with_name("test_commands.py")), "-k", "hdf5 or minari"]
+    command = [sys.executable, "-m", "pytest", *tests]
+    done = subprocess.run(command, env=_with(folder), capture_output=True, text=True)
+    assert done.returncode == 0 and "2 passed" in done.stdout, done.stdout[-3000:]
+
+
+def _install(folder: Path, *packages: str) -> Path:
+    """Packages without their dependencies, which must not shadow ours."""
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    subprocess.run([*install, "--target", str(folder), *packages], check=True)
+    return folder
+
+
+def _with(folder: Path) -> dict[str, str]:
+    paths = os.pathsep.join([*sys.path, str(folder)])
+    return {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
