@@ -19,6 +19,8 @@ MARGIN = 24
 LABELS = 190
 """Width of the names left of the axis."""
 ROW = 26
+LETTER = 6.4
+"""About the width of a letter."""
 SHORTEST = 10.0
 """Seconds that the axis shows at least."""
 MOST_REPEATS = 60
@@ -136,16 +138,16 @@ class _Pen:
     def _event(self, event: TimedEvent, scale: float, length: float) -> None:
         frames = range(round(length * self.fps))
         self._text(MARGIN + 8, _when(event), PALE)
-        hue, last = self._hue(event), 0.0
-        for moment in islice(event.moments(self.fps, frames), MOST_REPEATS):
+        hue, first, last = self._hue(event), float(LABELS), float(LABELS)
+        for n, moment in enumerate(islice(event.moments(self.fps, frames), MOST_REPEATS)):
             x = LABELS + moment / self.fps * scale
             width = max(3.0, _seconds(event, self.scene, self.fps) * scale)
             self.marks.append(Mark("rect", x, self.y + 1, width, 13, hue))
-            last = x + width
+            first, last = first if n else x, x + width
         text = _short(summary(event), 110)
-        fits = last + 7 * len(text) < WIDTH - MARGIN
-        at = last + 6 if fits or not last else max(LABELS, WIDTH - MARGIN - 6.3 * len(text))
-        self._text(at if last else LABELS, text)
+        before = first - LETTER * len(text) - 6
+        full = last + 6 + LETTER * len(text) > WIDTH - 6
+        self._text(before if full and before > LABELS else last + 6, text)
         self.y += ROW
 
     def _end(self, event: TimedEvent) -> float:
