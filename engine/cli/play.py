@@ -102,7 +102,7 @@ def _headless(args: argparse.Namespace) -> int:
         f"({world_seconds / max(rendered.seconds, 1e-9):.2f} x real time)"
     )
     print(f"frame hash {rendered.frame_hash}")
-    return 0
+    return 1 if rendered.problems else 0
 
 
 def progress(total: int | None) -> Any:

@@ -146,3 +146,9 @@ def test_the_doctor_survives_a_broken_window_and_names_a_clash(monkeypatch, caps
 
 def _clash() -> None:
     raise ValueError("two of a kind")
+
+
+def test_play_refuses_a_clash_before_any_window(monkeypatch, capsys):
+    monkeypatch.setattr("engine.installation.check_installation", _clash)
+    assert main(["play", "--pack", "null"]) == 2
+    assert capsys.readouterr().err == "helios play: two of a kind\n"
