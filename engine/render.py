@@ -56,6 +56,8 @@ class Rendered:
     pack: str
     scenes: tuple[str, ...] = ()
     """Scenes that were played, in order."""
+    problems: tuple[str, ...] = ()
+    """Why a video or a recording is not whole, if one is not."""
 
 
 def render(
@@ -69,22 +71,13 @@ def render(
     opening = open_play(opening_config)
     if config.frames is None and not _ends(opening):
         raise ValueError("this never ends by itself; say how long: --frames N")
-    started = time.perf_counter()
     with careful() as interrupt:
 
         def each_frame(done: int) -> None:
             interrupt.check()
             on_frame(done)
 
-        done, frame_hash, scenes, fps = _play_all(opening, opening_config, config, say, each_frame)
-    return Rendered(
-        frames=done,
-        frame_hash=frame_hash,
-        seconds=time.perf_counter() - started,
-        fps=fps,
-        pack=opening.world.info.name,
-        scenes=scenes,
-    )
+        return _play_all(opening, opening_config, config, say, each_frame)
 
 
 def _play_all(
@@ -93,10 +86,11 @@ def _play_all(
     config: RenderConfig,
     say: Callable[[str], None],
     on_frame: Callable[[int], None],
-) -> tuple[int, str, tuple[str, ...], float]:
-    """Scene after scene; frames presented, their hash, the scenes, and the last one's pace."""
+) -> Rendered:
+    """Scene after scene onto one film."""
     film = None if config.out is None else Film(config.out, fps=round(opening.fps))
-    hashed, scenes, done = FrameHash(), [], 0
+    started, done, problems = time.perf_counter(), 0, []
+    hashed, scenes = FrameHash(), []
     try:
         while True:
             scenes.append(str(opening.scene.path) if opening.scene else "")
@@ -109,14 +103,34 @@ def _play_all(
             finally:
                 film = stage.release_film()
                 stage.close()
+                problems += stage.problems
             done += result.frames
             if not result.jump:
-                return done, hashed.hexdigest(), tuple(filter(None, scenes)), opening.fps
+                break
             opening_config = replace(opening_config, what=result.jump, actions=None)
             opening = open_play(opening_config, world=opening.world)
     finally:
         if film is not None:
-            film.close()
+            problems += _finish(film, say)
+    return Rendered(
+        frames=done,
+        frame_hash=hashed.hexdigest(),
+        seconds=time.perf_counter() - started,
+        fps=opening.fps,
+        pack=opening.world.info.name,
+        scenes=tuple(filter(None, scenes)),
+        problems=tuple(problems),
+    )
+
+
+def _finish(film: Film, say: Callable[[str], None]) -> list[str]:
+    """Close the film; why it is not whole, if it is not."""
+    try:
+        film.close()
+    except OSError as error:
+        say(str(error))
+        return [str(error)]
+    return []
 
 
 def _ends(opening: Opening) -> bool:

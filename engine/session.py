@@ -93,6 +93,7 @@ class Session:
         self._shown: Chunk | None = None
         self._serial = -1
         self._saved: Path | None = None
+        self._told = False
         self._messages: list[tuple[str, float]] = []
 
     # ---- life
@@ -138,6 +139,9 @@ class Session:
             return
         self._serial = self.store.remember(chunk)
         self.producer.expect(self.playhead.next_chunk_due)
+        if self.store.problem and not self._told:
+            self._told = True
+            self.say(self.store.problem)
         try:
             self.log.append(chunk)
         except OSError as error:
@@ -147,7 +151,7 @@ class Session:
 
     def obey(self, command: Command) -> None:
         """Do what a key asks. What goes wrong by a file is a message."""
-        verbs: dict[str, Callable[[], None]] = {
+        verbs: dict[str, Callable[[], object]] = {
             "quit": self._quit,
             "pause": self.toggle_pause,
             "reset": self.reset,

@@ -37,6 +37,8 @@ class Stage:
         self._sinks: list[FrameSink] = []
         self._film: Film | None = None
         self._overlays = OverlayTrack()
+        self.problems: list[str] = []
+        """Why recordings stopped, if any did."""
         self._chunk: Chunk | None = None
         self._branch: int | None = None
         self._parent: FrameId | None = None
@@ -143,6 +145,7 @@ class Stage:
         try:
             action()
         except OSError as error:
-            self._on_message(f"recording stopped: {error}")
+            self.problems.append(f"recording stopped: {error}")
+            self._on_message(self.problems[-1])
             return False
         return True

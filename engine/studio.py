@@ -52,7 +52,7 @@ class Studio:
         if isinstance(effect, Screenshot):
             self.screenshot(chunk.frames[0], effect.name)
         elif isinstance(effect, StartRecording):
-            self.start_recording(self._folder / effect.dir)
+            self._attempt(lambda: self.start_recording(self._folder / effect.dir))
         elif isinstance(effect, StopRecording):
             self.stop_recording()
 
@@ -62,38 +62,38 @@ class Studio:
             self._stage.stop_film()
             self._say("video saved")
         else:
-            self.start_film(self._unused("video", ".mp4"))
+            self._attempt(lambda: self.start_film(self._unused("video", ".mp4")))
 
     def start_film(self, path: Path) -> None:
-        self._attempt(lambda: self._stage.start_film(Film(path, fps=self._world.info.fps)))
-        if self._stage.filming:
-            self._say(f"filming {path}")
+        """Begin an mp4; a file that cannot be written is an OSError."""
+        self._stage.start_film(Film(path, fps=self._world.info.fps))
+        self._say(f"filming {path}")
 
     def toggle_recording(self) -> None:
         """F8: begin a rollout recording, or finish it; one dataset per session folder."""
         if self.recording:
             self.stop_recording()
         else:
-            self.start_recording(self._recording_folder or self._unused("rollout", ""))
+            folder = self._recording_folder or self._unused("rollout", "")
+            self._attempt(lambda: self.start_recording(folder))
 
     def start_recording(self, folder: Path) -> None:
-        """Record into a dataset; one that is there already gets more episodes."""
+        """Record into a dataset; one that is there already gets more episodes.
+
+        A dataset of another kind is a ValueError, a folder that cannot be written an OSError.
+        """
         self.stop_recording()
-
-        def begin() -> None:
-            self._recording = RolloutSink(folder, self._world)
-            self._stage.add_sink(self._recording)
-            self._recording_folder = folder
-            self._say(f"recording {folder}")
-
-        self._attempt(begin)
+        self._recording = RolloutSink(folder, self._world)
+        self._stage.add_sink(self._recording)
+        self._recording_folder = folder
+        self._say(f"recording {folder}")
 
     def stop_recording(self) -> None:
-        if self._recording is not None:
-            if self.recording:
-                self._stage.drop_sink(self._recording)
-                self._say(f"recording saved: {self._recording_folder}")
-            self._recording = None
+        recording, self._recording = self._recording, None
+        if recording is not None and self._stage.has_sink(recording):
+            self._stage.drop_sink(recording)
+            waited = recording.high_water
+            self._say(f"recording saved: {self._recording_folder} (at most {waited} chunks waited)")
 
     def screenshot(self, frame: np.ndarray, name: str = "") -> None:
         """F12: a PNG of a frame, with what lies over it if the caller drew that."""

@@ -11,6 +11,7 @@ F pixel frames, H W pixels.
 
 import queue
 import threading
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -62,17 +63,24 @@ class Film:
             raise self._failure
 
     def _encode_all(self) -> None:
+        """The thread. After a failure frames are taken and thrown away, so that nobody waits."""
+        while (frame := self._queue.get()) is not None:
+            if self._failure is None:
+                self._attempt(lambda frame=frame: self._encode(frame))
+        if self._failure is None:
+            self._attempt(self._finish)
+
+    def _finish(self) -> None:
+        if self._stream is not None:
+            self._container.mux(self._stream.encode(None))
+        self._container.close()
+
+    def _attempt(self, action: Callable[[], None]) -> None:
         try:
-            while (frame := self._queue.get()) is not None:
-                self._encode(frame)
-            if self._stream is not None:
-                self._container.mux(self._stream.encode(None))
-            self._container.close()
+            action()
         except Exception as error:  # whatever it is, `write` and `close` raise it to the player
             reason = getattr(error, "strerror", None) or error
             self._failure = OSError(f"{self.path}: {reason}")
-            while self._queue.get() is not None:
-                pass
 
     def _encode(self, frame: np.ndarray) -> None:
         import av

@@ -88,6 +88,26 @@ def test_bad_input_is_one_sentence_and_exit_2(arguments, sentence, capsys, tmp_p
     assert err.startswith("helios play: ") and err.count("\n") == 1 and "Traceback" not in err
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_is_exit_1_and_the_frames_are_still_counted(tmp_path, capsys):
+    (tmp_path / "full.mp4").symlink_to("/dev/full")
+    code, out, err = helios(
+        *("play", "--headless", "--pack", "null", "--frames", 8, "--out", tmp_path / "full.mp4"),
+        capsys=capsys,
+    )
+    assert code == 1 and "8 frames of null" in out and "No space left" in err
+
+
+def test_recording_into_another_kind_of_dataset_is_refused_at_once(tmp_path, capsys):
+    (tmp_path / "roll").mkdir()
+    (tmp_path / "roll" / "notes.txt").write_text("mine")
+    code, _, err = helios(
+        *("play", "--headless", "--pack", "null", "--frames", 8, "--record", tmp_path / "roll"),
+        capsys=capsys,
+    )
+    assert code == 2 and "choose another" in err
+
+
 def test_a_bad_script_names_its_line(tmp_path, capsys):
     (tmp_path / "bad.txt").write_text("0-3: move_forward\n4: fly\n")
     code, _, err = helios(

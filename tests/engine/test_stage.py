@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.chunk import FrameId
-from engine.director import Caption, Fade, PassThrough, PlaySound, TitleCard
+from engine.director import Caption, Fade, PassThrough, PlaySound, StartRecording, TitleCard
 from engine.frame_hash import FrameHash
 from engine.headless import play_headless
 from engine.input.bindings import bindings_from
@@ -156,10 +156,20 @@ def test_a_rewind_ends_the_episode_and_names_the_parent_frame(tmp_path):
 def test_a_bad_folder_is_a_message(tmp_path):
     rig = Rig(tmp_path)
     (tmp_path / "file").write_text("")
-    rig.studio.start_recording(tmp_path / "file")
+    chunk = rig.maker.make(
+        rig.intake.latch(0.0, frames=4, first_frame=0)[0], typed_prompt=None, now=0
+    )
+    rig.studio.obey(StartRecording(dir=str(tmp_path / "file")), chunk)
     assert not rig.studio.recording and rig.messages
-    rig.studio.start_film(tmp_path / "file" / "a.mp4")
+    with pytest.raises(OSError):
+        rig.studio.start_film(tmp_path / "file" / "a.mp4")
     assert not rig.stage.filming
+    in_a_file = Studio(
+        rig.stage, rig.world, StudioConfig(folder=tmp_path / "file"), say=rig.messages.append
+    )
+    in_a_file.toggle_film()
+    in_a_file.screenshot(chunk.frames[0])
+    assert len(rig.messages) == 3
 
 
 def test_overlays_live_as_long_as_they_should():
