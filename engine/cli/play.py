@@ -50,6 +50,9 @@ def run(args: argparse.Namespace) -> int:
         return _headless(args)
     if args.out:
         raise ValueError("--out belongs to --headless; in a window F10 films")
+    from engine.installation import check_installation
+
+    check_installation()  # before pygame is imported, which two of its kind would break
     from engine.cli.play_window import play_in_window
 
     return play_in_window(args, opening_config(args), user_folder("cache"))
