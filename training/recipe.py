@@ -6,7 +6,7 @@ everything resolved, which needs no OmegaConf to read. Steps name each other; ea
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -75,7 +75,7 @@ def _resolved_yaml(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
 
     try:
         tree = OmegaConf.load(path)
-        names = list(tree.get("steps", {}))
+        names = list(OmegaConf.to_container(tree, resolve=False).get("steps", {}))  # type: ignore
         for override in overrides:
             key, value = _split(override)
             OmegaConf.update(tree, _full_key(key, names), _parse(value), force_add=True)
@@ -89,10 +89,11 @@ def _resolved_yaml(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
 def _overridden_json(values: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     for override in overrides:
         key, value = _split(override)
-        node, parts = values, _full_key(key, list(values["steps"])).split(".")
+        node: Any = values
+        parts = _full_key(key, list(values["steps"])).split(".")
         for part in parts[:-1]:
             node = node.setdefault(part, {})
-            if not isinstance(node, Mapping):
+            if not isinstance(node, dict):
                 raise ValueError(f"{override}: {part} has no keys below it")
         node[parts[-1]] = _parse(value)
     return values

@@ -265,7 +265,7 @@ def _clean(student: HeliosTransformer, shape: Shape) -> Tensor:
 def _judge(
     teacher: HeliosTransformer, heads: nn.ModuleList, x: Tensor, shape: Shape
 ) -> list[Tensor]:
-    seen: list[Tensor] = []
+    seen: list[Any] = []
     last, count = len(teacher.blocks) - 1, len(heads)
     spots = [last * (i + 1) // count for i in range(count)]
     hooks = [

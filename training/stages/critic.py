@@ -9,6 +9,7 @@ Legend: B batch, C channels, T latents, h w rows and columns, N noisy tokens, D 
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,8 @@ from training.stages.world import Conditions, Given, TrainWorld
 
 class Critic(nn.Module):
     """The trainable part: an adapter on the teacher's DiT, and one head per watched block."""
+
+    teacher: TrainWorld
 
     def __init__(
         self, teacher: TrainWorld, config: AdapterConfig, blocks: Sequence[int], width: int
@@ -69,7 +72,7 @@ class Critic(nn.Module):
     @contextmanager
     def _watching(self) -> Iterator[list[Tensor]]:
         """Collect the outputs of the watched blocks, in their order."""
-        seen: list[Tensor] = []
+        seen: list[Any] = []
         layers = [self.teacher.dit.blocks[i] for i in sorted(self.blocks)]
         handles = [b.register_forward_hook(lambda _m, _i, out: seen.append(out)) for b in layers]
         try:

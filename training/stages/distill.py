@@ -100,7 +100,8 @@ class DistillStage:
         self.batch = config.batch
         self.data = LatentSet.load(context.folder(config.latents), context.device)
         self.student = worlds.load(context.final(config.teacher), context.device)
-        self.student.text.requires_grad_(False)
+        for param in self.student.text.parameters():  # type: ignore[attr-defined] - a module of ours
+            param.requires_grad_(False)
         self.student.dit.checkpoint_blocks = config.checkpoint_blocks
         self.teacher = worlds.load(context.final(config.teacher), context.device)
         self.teacher.requires_grad_(False)

@@ -60,9 +60,11 @@ class Given(NamedTuple):
 class TrainWorld(nn.Module):
     """The DiT and its text encoder, trained together where the encoder is a small one of ours."""
 
-    text: TextEncoder
+    text: TextEncoder | SmallTextEncoder
 
-    def __init__(self, dit: HeliosTransformer, text: TextEncoder, spec: ActionSpec) -> None:
+    def __init__(
+        self, dit: HeliosTransformer, text: TextEncoder | SmallTextEncoder, spec: ActionSpec
+    ) -> None:
         super().__init__()
         self.dit, self.spec = dit, spec
         self._known: dict[str, tuple[Tensor, Tensor]] = {}
