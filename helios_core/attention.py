@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kernels.norm import rms_norm
+from kernels.heads import norm_heads
 from kernels.rotary import apply_rotary
 
 MAX_AMPLIFICATION = 10.0
@@ -59,15 +59,23 @@ def _attend_by_products(query: Tensor, key: Tensor, value: Tensor, mask: Tensor 
 
 
 class Norm(nn.Module):
-    """Root-mean-square norm across all heads at once."""
+    """Root-mean-square norm across all heads at once, then heads, rotation and growth."""
 
     def __init__(self, dim: int, eps: float) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(dim))
         self.eps = eps
 
-    def forward(self, x: Tensor) -> Tensor:
-        return rms_norm(x, self.weight, self.eps)
+    def forward(
+        self,
+        x: Tensor,
+        heads: int,
+        table: Tensor | None = None,
+        growth: Tensor | None = None,
+        history: int = 0,
+    ) -> Tensor:
+        """[B,N,D] to [B,N,H,W]; see kernels.heads."""
+        return norm_heads(x, self.weight, heads, self.eps, table, growth, history)
 
 
 class Attention(nn.Module):
@@ -83,12 +91,19 @@ class Attention(nn.Module):
         self.norm_q = Norm(dim, eps)
         self.norm_k = Norm(dim, eps)
 
-    def query(self, x: Tensor) -> Tensor:
-        """[B,N,D] to [B,N,H,W]."""
-        return self.norm_q(self.to_q(x)).unflatten(-1, (self.heads, -1))
+    def query(self, x: Tensor, table: Tensor | None = None) -> Tensor:
+        """[B,N,D] to [B,N,H,W], turned by table [N,P,2] where one is given."""
+        return self.norm_q(self.to_q(x), self.heads, table)
 
-    def key_value(self, x: Tensor) -> KeyValue:
-        key = self.norm_k(self.to_k(x)).unflatten(-1, (self.heads, -1))
+    def key_value(
+        self,
+        x: Tensor,
+        table: Tensor | None = None,
+        growth: Tensor | None = None,
+        history: int = 0,
+    ) -> KeyValue:
+        """Keys, turned and with those of history grown where asked, and values."""
+        key = self.norm_k(self.to_k(x), self.heads, table, growth, history)
         return KeyValue(key, self.to_v(x).unflatten(-1, (self.heads, -1)))
 
 
@@ -108,17 +123,14 @@ class SelfAttention(Attention):
 
     def positioned(self, x: Tensor, table: Tensor, head: int) -> KeyValue:
         """Keys and values as they are attended to: turned, history amplified."""
-        key, value = self.key_value(x)
-        key = apply_rotary(key, table)
-        if self.history_key_scale is not None and head:
+        growth = None
+        if self.history_key_scale is not None:
             growth = 1 + torch.sigmoid(self.history_key_scale) * (MAX_AMPLIFICATION - 1)
-            louder = (key[:, :head] * growth.view(1, 1, -1, 1)).to(key.dtype)
-            key = torch.cat([louder, key[:, head:]], dim=1)
-        return KeyValue(key, value)
+        return self.key_value(x, table, growth, head)
 
     def over_history(self, x: Tensor, table: Tensor, own: KeyValue) -> Tensor:
         """History attending to itself, by keys and values from `positioned`."""
-        query = apply_rotary(self.query(x), table)
+        query = self.query(x, table)
         return self.to_out[0](attend(query, own.key, own.value))
 
     def forward(
@@ -126,7 +138,7 @@ class SelfAttention(Attention):
     ) -> Tensor:
         """Attend; the result covers only noisy tokens when `keep_history` is False."""
         first = 0 if keep_history else head
-        query = apply_rotary(self.query(x[:, first:]), table[first:])
+        query = self.query(x[:, first:], table[first:])
         key, value = self.positioned(x, table, head)
         if past is not None:
             key = torch.cat([past.key, key], dim=1)
@@ -149,8 +161,7 @@ class CrossAttention(Attention):
 
     def action_key_value(self, tokens: Tensor, table: Tensor) -> KeyValue:
         """Keys (turned by their latent frame's time) and values of action tokens [B,A,D]."""
-        key, value = self.key_value(tokens)
-        return KeyValue(apply_rotary(key, table), value)
+        return self.key_value(tokens, table)
 
     def forward(
         self,

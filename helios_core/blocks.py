@@ -15,7 +15,13 @@ from torch import Tensor, nn
 
 from helios_core.attention import ActionMeeting, CrossAttention, KeyValue, SelfAttention
 from kernels.gelu import gelu_tanh
-from kernels.norm import Rows, gated_residual, layer_norm, norm_modulate
+from kernels.norm import (
+    Rows,
+    gated_residual,
+    gated_residual_layer_norm,
+    norm_modulate,
+    residual_norm_modulate,
+)
 
 
 class Shared(NamedTuple):
@@ -50,7 +56,7 @@ def matmul_dtype(x: Tensor) -> torch.dtype:
 
 
 class AffineNorm(nn.Module):
-    """Layer norm with weight and bias, computed in fp32."""
+    """Layer norm with weight and bias, computed in fp32, right after a gated residual."""
 
     def __init__(self, dim: int, eps: float) -> None:
         super().__init__()
@@ -58,15 +64,24 @@ class AffineNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(dim))
         self.eps = eps
 
-    def forward(self, x: Tensor) -> Tensor:
-        return layer_norm(x, self.weight, self.bias, self.eps, matmul_dtype(x))
+    def after(
+        self, x: Tensor, y: Tensor, gate: Tensor, rows: Rows, first: int
+    ) -> tuple[Tensor, Tensor]:
+        """x + gate * y, and the norm of its tokens from `first` on."""
+        dtype = matmul_dtype(x)
+        given = (rows, self.weight, self.bias, self.eps)
+        return gated_residual_layer_norm(x, y, gate, *given, first=first, dtype=dtype)
 
 
 class PlainCast(nn.Module):
     """Stands where a model has no norm before its cross-attention."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x
+    def after(
+        self, x: Tensor, y: Tensor, gate: Tensor, rows: Rows, first: int
+    ) -> tuple[Tensor, Tensor]:
+        """x + gate * y, and its tokens from `first` on."""
+        x = gated_residual(x, y, gate, rows)
+        return x, x[:, first:]
 
 
 class Projection(nn.Module):
@@ -127,9 +142,14 @@ class Block(nn.Module):
         if rows.head and not keep_history:
             x, rows = x[:, rows.head :], Rows(0, rows.span)
             gate, *ffn_rows = (row[:, 1:] for row in (gate, *ffn_rows))
-        x = gated_residual(x, attended, gate, rows)
-        x = self._cross(x, shared, memory, rows.head)
-        return self._feed_forward(x, ffn_rows, rows)
+        first = rows.head if self.guidance_cross_attn else 0
+        x, new = self.norm2.after(x, attended, gate, rows, first)
+        met = self.attn2(new, memory.text, shared.text_mask, memory.actions, shared.meeting)
+        shift, scale, gate = ffn_rows
+        x, normed = residual_norm_modulate(
+            x, met, scale, shift, rows, self.eps, first=first, dtype=matmul_dtype(x)
+        )
+        return gated_residual(x, self.ffn(normed), gate, rows)
 
     def history_step(
         self, x: Tensor, modulation: Tensor, table: Tensor, last: bool
@@ -147,16 +167,6 @@ class Block(nn.Module):
 
     def _modulation(self, modulation: Tensor) -> tuple[Tensor, ...]:
         return (self.scale_shift_table.float() + modulation.float()).unbind(2)
-
-    def _cross(self, x: Tensor, shared: Shared, memory: LayerMemory, head: int) -> Tensor:
-        """Attend to text and actions; history tokens do not, where guidance is for noisy ones."""
-        skipped = head if self.guidance_cross_attn else 0
-        new = x[:, skipped:]
-        out = self.attn2(
-            self.norm2(new), memory.text, shared.text_mask, memory.actions, shared.meeting
-        )
-        new = new + out.to(x.dtype)
-        return torch.cat([x[:, :skipped], new], dim=1) if skipped else new
 
     def _feed_forward(self, x: Tensor, ffn_rows: list[Tensor], rows: Rows) -> Tensor:
         shift, scale, gate = ffn_rows

@@ -1,7 +1,8 @@
 """Normalisations of the transformer and the additions that follow them.
 
-Plain-torch definitions: value and gradient of every faster version are those of the functions
-here. Nothing else of the project is imported. Run: `pytest tests/kernels`.
+Each function is its plain-torch definition, and goes to one Triton pass (kernels.fused.residual)
+where `kernels.backend` says so; value and gradient are the same. Nothing else of the project is
+imported. Run: `pytest tests/kernels`.
 
 Dimensions: B batch, N tokens, D model width, R modulation rows, T latent frames.
 """
@@ -11,6 +12,8 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from kernels.backend import uses_triton
 
 
 class Rows(NamedTuple):
@@ -42,6 +45,8 @@ def layer_norm(
     dtype: torch.dtype | None = None,
 ) -> Tensor:
     """Layer norm over the last dimension, computed in fp32 and returned as `dtype` (or x's)."""
+    if weight is not None and bias is not None and uses_triton(x):
+        return _fused_layer_norm(x, weight, bias, eps, dtype)
     weight = None if weight is None else weight.float()
     bias = None if bias is None else bias.float()
     return F.layer_norm(x.float(), x.shape[-1:], weight, bias, eps).to(dtype or x.dtype)
@@ -63,6 +68,11 @@ def norm_modulate(
     dtype: torch.dtype | None = None,
 ) -> Tensor:
     """Layer norm of x [B,N,D], then `* (1 + scale) + shift` by row [B,R,D], in fp32."""
+    if uses_triton(x):
+        from kernels.fused.residual import Plan, residual
+
+        plan = Plan(rows.head, rows.span, eps, out_dtype=dtype)
+        return residual(x, None, None, scale, shift, plan)[1]  # type: ignore[return-value]
     normed = F.layer_norm(x.float(), x.shape[-1:], None, None, eps)
     return _multiply_add(normed, 1 + scale.float(), _row_views(shift.float(), rows), rows).to(
         dtype or x.dtype
@@ -71,7 +81,70 @@ def norm_modulate(
 
 def gated_residual(x: Tensor, y: Tensor, gate: Tensor, rows: Rows) -> Tensor:
     """x + y * gate with x, y [B,N,D] and gate by row [B,R,D], in fp32, returned as x's dtype."""
+    if uses_triton(x):
+        from kernels.fused.residual import Plan, residual
+
+        return residual(x, y, gate, None, None, Plan(rows.head, rows.span))[0]
     return _multiply_add(y.float(), gate.float(), _split(x.float(), rows), rows).to(x.dtype)
+
+
+def gated_residual_layer_norm(
+    x: Tensor,
+    y: Tensor,
+    gate: Tensor,
+    rows: Rows,
+    weight: Tensor,
+    bias: Tensor,
+    eps: float,
+    *,
+    first: int = 0,
+    dtype: torch.dtype | None = None,
+) -> tuple[Tensor, Tensor]:
+    """`gated_residual`, and the affine layer norm of its tokens from `first` on."""
+    if uses_triton(x):
+        from kernels.fused.residual import Plan, residual
+
+        plan = Plan(rows.head, rows.span, eps, False, first_normed=first, out_dtype=dtype)
+        return residual(x, y, gate, *_as_rows(weight, bias, gate), plan)  # type: ignore
+    x = gated_residual(x, y, gate, rows)
+    return x, layer_norm(x[:, first:], weight, bias, eps, dtype)
+
+
+def residual_norm_modulate(
+    x: Tensor,
+    y: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    rows: Rows,
+    eps: float,
+    *,
+    first: int = 0,
+    dtype: torch.dtype | None = None,
+) -> tuple[Tensor, Tensor]:
+    """x with y [B,N-first,D] added to its tokens from `first` on, and `norm_modulate` of it."""
+    if uses_triton(x):
+        from kernels.fused.residual import Plan, residual
+
+        plan = Plan(rows.head, rows.span, eps, first_added=first, out_dtype=dtype)
+        return residual(x, y, None, scale, shift, plan)  # type: ignore[return-value]
+    new = x[:, first:] + y.to(x.dtype)
+    x = torch.cat([x[:, :first], new], dim=1) if first else new
+    return x, norm_modulate(x, scale, shift, rows, eps, dtype)
+
+
+def _fused_layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float, dtype) -> Tensor:
+    from kernels.fused.residual import Plan, residual
+
+    three = x.reshape(-1, *x.shape[-2:]) if x.ndim > 1 else x.view(1, 1, -1)
+    plan = Plan(0, three.shape[1], eps, add_one=False, out_dtype=dtype)
+    rows = _as_rows(weight, bias, three[:, :1])
+    return residual(three, None, None, *rows, plan)[1].view(x.shape)  # type: ignore[union-attr]
+
+
+def _as_rows(weight: Tensor, bias: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Weight and bias [D] seen as modulation rows, as many as `like` [B,R,D] has, or one."""
+    shape = (like.shape[0], like.shape[1], weight.shape[0])
+    return weight.expand(shape), bias.expand(shape)
 
 
 def _multiply_add(x: Tensor, factor: Tensor, added: list[Tensor], rows: Rows) -> Tensor:
