@@ -68,8 +68,10 @@ class HudData:
 class Presenter(Protocol):
     """A window, or what stands in for one."""
 
-    driver_seconds: float
-    """Time spent inside the driver's present call so far; not the engine's own cost."""
+    @property
+    def driver_seconds(self) -> float:
+        """Time spent inside the driver's present call so far; not the engine's own cost."""
+        ...
 
     def poll(self, now: float) -> list[InputEvent]:
         """Events since the last poll; keys of the window itself (HUD, fullscreen) stay inside."""

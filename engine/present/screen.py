@@ -109,7 +109,7 @@ class Screen:
             self._frame = texture = video.Texture(self.renderer, (w, h), streaming=True)
             self._frame_size = (w, h)
         pixels = np.ascontiguousarray(frame)
-        texture.update(pygame.image.frombuffer(pixels, (w, h), "RGB"))
+        texture.update(pygame.image.frombuffer(pixels.data, (w, h), "RGB"))
 
     def put(
         self,
@@ -203,7 +203,7 @@ def fit(picture: tuple[int, int], room: tuple[int, int], scaling: str) -> tuple[
 
 def _surface(rgba: np.ndarray) -> pygame.Surface:
     h, w = rgba.shape[:2]
-    return pygame.image.frombuffer(np.ascontiguousarray(rgba), (w, h), "RGBA")
+    return pygame.image.frombuffer(np.ascontiguousarray(rgba).data, (w, h), "RGBA")
 
 
 def _icon() -> pygame.Surface:

@@ -159,7 +159,7 @@ def _thumbnail(look: Theme, card: DemoCard, size: tuple[int, int]) -> pygame.Sur
         return mask
     h, w = card.thumbnail.shape[:2]
     pixels = np.ascontiguousarray(card.thumbnail)
-    source = pygame.image.frombuffer(pixels, (w, h), "RGB")
+    source = pygame.image.frombuffer(pixels.data, (w, h), "RGB")
     factor = max(size[0] / w, size[1] / h)
     big = pygame.transform.smoothscale(source, (round(w * factor), round(h * factor)))
     x, y = (size[0] - big.get_width()) // 2, (size[1] - big.get_height()) // 2

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.error import FFmpegError
 
 from engine.rollouts.spec import RolloutSpec
 from engine.rollouts.writer import RolloutWriter
@@ -110,7 +111,7 @@ def _chunks(path: Path, height: int, width: int) -> Iterator[np.ndarray]:
                 if len(kept) == CHUNK:
                     yield np.stack(kept)
                     kept = []
-    except av.error.FFmpegError as error:
+    except FFmpegError as error:
         raise ValueError(f"{path} cannot be read as a video: {error}") from error
     if kept:
         yield np.stack(kept)
@@ -123,7 +124,7 @@ def frame_rate(path: Path) -> int:
     try:
         with av.open(str(path)) as container:
             rate = container.streams.video[0].average_rate
-    except (av.error.FFmpegError, IndexError) as error:
+    except (FFmpegError, IndexError) as error:
         raise ValueError(f"{path} cannot be read as a video: {error}") from error
     if not rate:
         raise ValueError(f"{path} does not tell its frame rate")
