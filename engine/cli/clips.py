@@ -88,6 +88,6 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _view(args: argparse.Namespace) -> int:
-    from engine.cli.rollouts import view
+    from engine.cli.rollouts import view_recordings
 
-    return view(args.folder, episode=args.episode)
+    return view_recordings([(args.folder, args.episode)])

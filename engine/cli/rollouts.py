@@ -4,7 +4,12 @@ import argparse
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.rollouts.reader import RolloutDataset
 
 EXAMPLE = """helios rollouts info runs/first
   helios rollouts check runs/first --repair
@@ -127,14 +132,18 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _view(args: argparse.Namespace) -> int:
-    from engine.rollouts.reader import RolloutDataset
-    from engine.rollouts.view import Viewer, view
-
-    shown = [(RolloutDataset.open(args.dir), args.episode)]
+    shown = [(args.dir, args.episode)]
     if args.other is not None:
         episode = args.episode if args.other_episode is None else args.other_episode
-        shown.append((RolloutDataset.open(args.other), episode))
-    viewer = Viewer(shown)
+        shown.append((args.other, episode))
+    return view_recordings(shown)
+
+
+def view_recordings(shown: Sequence[tuple[Path, int]]) -> int:
+    """Folders and their episodes, side by side in a window; the exit code."""
+    from engine.rollouts.view import Viewer, view
+
+    viewer = Viewer([(_opened(root, episode), episode) for root, episode in shown])
     from engine.present.screen import ScreenConfig
     from engine.present.window import Window, WindowConfig
 
@@ -142,12 +151,26 @@ def _view(args: argparse.Namespace) -> int:
     scale = max(1, min(1280 // width, 768 // height))
     screen = ScreenConfig(size=(width * scale, height * scale))
     window = Window(WindowConfig(screen=screen, mouse_look=False, sound=False))
+    names = viewer.channels
+    print(f"bars from top to bottom: {', '.join(names)}" if names else "no actions")
     print("space: pause; left, right: a frame; up, down: an episode; home, end; close to leave")
     try:
         view(viewer, window)
     finally:
         window.close()
     return 0
+
+
+def _opened(root: Path, episode: int) -> "RolloutDataset":
+    """A recording that has this episode."""
+    from engine.rollouts.reader import RolloutDataset
+
+    data = RolloutDataset.open(root)
+    count = len(data.episodes)
+    if not 0 <= episode < count:
+        has = f"episodes 0 to {count - 1}" if count else "no episodes"
+        raise ValueError(f"{root} has {has}, not {episode}")
+    return data
 
 
 def _generate(args: argparse.Namespace) -> int:

@@ -57,6 +57,11 @@ class Viewer:
         return self._reels[0].data.spec.fps
 
     @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the bars below the first recording."""
+        return self._reels[0].data.spec.actions.names
+
+    @property
     def length(self) -> int:
         """Frames of the longest episode."""
         return max(reel.length for reel in self._reels)
