@@ -7,18 +7,24 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from helios_core.actions import ActionSpec
     from training.clips.policies import Policy
+    from training.clips.recorder import RecordConfig
+    from training.worlds.games.mapping import GameMapping
 
-EXAMPLE = "helios record --env freedoom --policy random --episodes 20 --out clips/doom"
+EXAMPLE = """helios record --env freedoom --policy random --episodes 20 --out clips/doom
+  helios record --env car-racing --play --frames 3000 --out clips/laps"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--env", required=True, help="a shipped game's name, or a Gymnasium id")
     parser.add_argument("--mapping", default="", help="YAML file that names the game's channels")
-    parser.add_argument(
+    who = parser.add_mutually_exclusive_group()
+    who.add_argument(
         "--policy", default="random", help="random, scripted, or a Python file (default: random)"
     )
+    who.add_argument(
+        "--play", action="store_true", help="play it yourself in a window; Escape ends and keeps"
+    )
     parser.add_argument("--actions", default="", help="script file of the scripted policy")
-    parser.add_argument("--play", action="store_true", help="play it yourself in a window")
     parser.add_argument("--episodes", type=int, default=10, help="episodes when done (default: 10)")
     parser.add_argument("--frames", type=int, default=600, help="frames per episode at most")
     parser.add_argument("--seed", type=int, default=0)
@@ -38,13 +44,47 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
     )
     if args.play:
-        from engine.present.hand import record_by_hand
-
-        return record_by_hand(mapping, config)
-    player = _scripted(args.actions, mapping.spec) if args.policy == "scripted" else None
-    frames = record(mapping, config, player=player, progress=_show)
+        frames = _by_hand(mapping, config)
+    else:
+        player = _scripted(args.actions, mapping.spec) if args.policy == "scripted" else None
+        frames = record(mapping, config, player=player, progress=_show)
     print(f"\n{frames} frames recorded into {args.out}")
     return 0
+
+
+def _by_hand(mapping: "GameMapping", config: "RecordConfig") -> int:
+    """Recorded while a human plays in a window."""
+    from engine.cli.play import user_folder
+    from engine.clock import RealClock
+    from engine.hand import Hand, HandConfig, hand_bindings
+    from engine.input.bindings import read_user_bindings
+    from engine.present.screen import ScreenConfig
+    from engine.present.window import Window, WindowConfig
+    from helios_core.world_api import WorldInfo
+    from training.clips.recorder import record
+
+    own = read_user_bindings(user_folder("config") / "bindings.yaml")
+    bindings = hand_bindings(mapping.spec, game=mapping.bindings, user=own)
+    height, width = mapping.height or 384, mapping.width or 640
+    scale = max(1, min(1280 // width, 768 // height))
+    screen = ScreenConfig(size=(width * scale, height * scale))
+    clock = RealClock()
+    window = Window(WindowConfig(screen=screen, sound=False), clock=clock.now)
+    try:
+        hand = Hand(
+            window,
+            bindings,
+            HandConfig(spec=mapping.spec, fps=mapping.fps, name=mapping.env),
+            clock=clock,
+        )
+        info = WorldInfo(
+            name=mapping.env, fps=mapping.fps, chunk_frames=1, height=height, width=width,
+            spec=mapping.spec, layout="streamed", pack_hash="",
+        )  # fmt: skip
+        window.enter_world(info, bindings, on_bindings=hand.mapper.rebind)
+        return record(mapping, config, player=hand, progress=_show)
+    finally:
+        window.close()
 
 
 def _show(done: int, total: int) -> None:

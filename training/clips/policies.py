@@ -19,8 +19,8 @@ import numpy as np
 
 from helios_core.actions import ActionSpec, Channel
 
-Policy = Callable[[np.ndarray, int], np.ndarray]
-"""(picture [H, W, 3], frame of the episode) to channel values [A]."""
+Policy = Callable[[np.ndarray, int], np.ndarray | None]
+"""(picture [H, W, 3], frame of the episode) to channel values [A], or None to end the recording."""
 
 STILL = 0.1
 """Share of time in which the random policy touches nothing."""

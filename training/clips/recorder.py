@@ -55,10 +55,9 @@ def record(
     player: Policy | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> int:
-    """Record until the data set holds `episodes`; returns the frames recorded now."""
-    import gymnasium
-
-    env = gymnasium.make(mapping.env, disable_env_checker=True, **_make_arguments(mapping))
+    """Record until the data set holds `episodes` or the policy ends it; returns the frames
+    recorded now."""
+    env = _make(mapping)
     try:
         picture, info = env.reset(seed=config.seed)
         spec = _spec(mapping, _picture(env, picture), info)
@@ -71,8 +70,11 @@ def record(
                 policy = player or make_policy(
                     config.policy, mapping.spec, seed=seed, fps=mapping.fps
                 )
-                frames += _Episode(env, mapping, writer, seed).play(policy, config.frames)
+                episode = _Episode(env, mapping, writer, seed)
+                frames += episode.play(policy, config.frames)
                 writer.raise_if_failed()
+                if episode.left:
+                    break
                 progress(number + 1, config.episodes)
         return frames
     finally:
@@ -89,13 +91,20 @@ class _Episode:
         self.applied: list[np.ndarray] = []
         self.poses: list[np.ndarray] = []
         self.written = 0
+        self.left = False
 
     def play(self, policy: Policy, frames: int) -> int:
+        """Up to so many frames; `left` tells that the policy ended the recording. What there is
+        by then is an episode."""
         observation, info = self.env.reset(seed=self.seed)
         picture = _picture(self.env, observation)
         self.writer.begin_episode(prompt=self._prompt(info), seed=self.seed)
         for frame in range(frames):
-            values = self.mapping.spec.clip(policy(picture, frame))
+            wanted = policy(picture, frame)
+            if wanted is None:
+                self.left = True
+                break
+            values = self.mapping.spec.clip(wanted)
             picture, info, over = self._step(values)
             self._keep(picture, values, info)
             if len(self.pictures) == CHUNK:
@@ -103,7 +112,10 @@ class _Episode:
             if over:
                 break
         self._flush(info)
-        self.writer.end_episode()
+        if self.written:
+            self.writer.end_episode()
+        else:
+            self.writer.drop_episode()
         return self.written
 
     def _step(self, values: np.ndarray) -> tuple[np.ndarray, dict[str, Any], bool]:
@@ -143,8 +155,18 @@ class _Episode:
         return str(info.get("prompt") or self.mapping.prompt)
 
 
-def _make_arguments(mapping: GameMapping) -> dict[str, Any]:
-    return {"render_mode": "rgb_array", **mapping.kwargs}
+def _make(mapping: GameMapping) -> Any:
+    """The game; a ValueError says what it lacks."""
+    import gymnasium
+
+    arguments = {"render_mode": "rgb_array", **mapping.kwargs}
+    try:
+        return gymnasium.make(mapping.env, disable_env_checker=True, **arguments)
+    except (gymnasium.error.Error, ImportError) as error:
+        raise ValueError(
+            f"{mapping.env} cannot be made: {error}; the shipped games come with the extra "
+            "'games': pip install 'helios-engine[games]'"
+        ) from error
 
 
 def _picture(env: Any, observation: Any) -> np.ndarray:
@@ -164,7 +186,7 @@ def _picture(env: Any, observation: Any) -> np.ndarray:
 def _spec(mapping: GameMapping, picture: np.ndarray, info: dict[str, Any]) -> RolloutSpec:
     height = mapping.height or picture.shape[0] // 2 * 2
     width = mapping.width or picture.shape[1] // 2 * 2
-    posed = np.shape(info.get("pose")) == (POSE.size,)
+    posed = "pose" in info and np.shape(info["pose"]) == (POSE.size,)
     return RolloutSpec(
         fps=mapping.fps,
         height=height,

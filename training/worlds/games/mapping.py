@@ -23,7 +23,7 @@ from helios_core.actions import ActionSpec
 FOLDER = Path(__file__).parent
 KEYS = {
     "env", "kwargs", "fps", "hold", "height", "width", "licence", "prompt", "channels", "discrete",
-    "multi_discrete", "box",
+    "multi_discrete", "box", "bindings",
 }  # fmt: skip
 
 
@@ -61,6 +61,9 @@ class GameMapping:
     """Per component of a discrete action the channel values [n, A] that each choice means."""
     single: bool = True
     """A `Discrete` space: the action is a number, not an array."""
+    bindings: Mapping[str, Any] = field(default_factory=dict)
+    """Devices of channels for who plays it by hand, as a pack writes them; the channel names that
+    every world shares have their own."""
     box: tuple[BoxPart, ...] = ()
     """Dimensions of a box action; empty for discrete ones."""
 
@@ -127,7 +130,7 @@ def parse(body: Mapping[str, Any], where: str) -> GameMapping:
     if len(kinds) != 1:
         raise ValueError(f"{where}: give exactly one of discrete, multi_discrete and box")
     spec = ActionSpec.from_dict(body["channels"])
-    plain = ("env", "fps", "kwargs", "hold", "height", "width", "licence", "prompt")
+    plain = ("env", "fps", "kwargs", "hold", "height", "width", "licence", "prompt", "bindings")
     kept = {key: body[key] for key in plain if key in body}
     try:
         return GameMapping(spec=spec, **kept, **_action(spec, kinds[0], body[kinds[0]]))
