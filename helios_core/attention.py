@@ -10,9 +10,9 @@ L text tokens, A action tokens.
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kernels.attention import attention
 from kernels.heads import norm_heads
 from kernels.rotary import apply_rotary
 
@@ -46,7 +46,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
     if query.device.type == "cpu" and query.dtype == torch.bfloat16 and key.shape[2] <= FEW_TOKENS:
         out = _attend_by_products(query, key, value, mask)
     else:
-        out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        out = attention(query, key, value, mask)
     return out.transpose(1, 2).flatten(2)
 
 
