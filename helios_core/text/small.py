@@ -138,7 +138,10 @@ class SmallTextEncoder(nn.Module):
         x = torch.cat([whole.to(words.dtype), words], 1) + self.positions
         for layer in self.layers:
             x = layer(x, mask)
-        return self.leave(self.norm(x)) * mask.unsqueeze(-1)
+        # Of one size, always: left free, training shrinks the hidden states towards nothing while
+        # they are still noise to the DiT, and text is never learned after that.
+        hidden = F.layer_norm(self.leave(self.norm(x)), (self.text_dim,))
+        return hidden * mask.unsqueeze(-1)
 
 
 def vocabulary_of(captions: Iterable[str]) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ class WindowConfig:
     """Latents per chunk."""
     history: int = 19
     """Latents of history beside the anchor."""
-    text_to_video: float = 0.05
+    text_to_video: float = 0.15
     """Share of windows without any history or anchor."""
     image_to_video: float = 0.1
     """Share with one frame only, which is the anchor as well."""
