@@ -1,0 +1,82 @@
+"""`helios bench dit`: one forward per pyramid stage, against the counted floor."""
+
+import argparse
+from typing import Any
+
+from engine.cli.bench_report import (
+    add_common,
+    ceilings,
+    finish,
+    hardware,
+    settle,
+    summary,
+    timed,
+    torch_dtype,
+)
+
+EXAMPLE = "helios bench dit --size tiny"
+VARIANTS = ("reference", "kernels", "cached", "cached_8bit")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_common(parser, repeats=8)
+    parser.add_argument("--variant", action="append", choices=VARIANTS, help="default: all")
+    parser.add_argument("--no-graph", action="store_true", help="launch kernels one by one")
+
+
+def run(args: argparse.Namespace) -> int:
+    settle(args)
+    machine, limits = hardware(args.device), ceilings(args.device, torch_dtype(args.dtype))
+    print(f"{machine}\n{args.size}, {args.dtype}, warm-up {args.warmup}, "
+          f"products reach {limits['flop_per_s'] / 1e12:.3f} TFLOP/s")  # fmt: skip
+    rows = [row for name in args.variant or VARIANTS for row in _variant(name, args, limits)]
+    return finish("dit", {"hardware": machine, "ceilings": limits, "size": args.size,
+                          "dtype": args.dtype, "warmup": args.warmup, "rows": rows})  # fmt: skip
+
+
+def _variant(name: str, args: argparse.Namespace, limits) -> list[dict[str, Any]]:
+    """Every stage of one way of running the model."""
+    import torch
+
+    from engine.cli.bench_model import (
+        CACHED,
+        SIZES,
+        TEXT_TOKENS,
+        config_of,
+        random_history,
+        random_model,
+        random_text,
+    )
+    from helios_core.costs import Way, chunk_costs
+    from helios_core.eightbit import use_eight_bits
+    from helios_core.program import ModelProgram
+    from kernels.backend import using
+
+    cached, dtype = name.startswith("cached"), torch_dtype(args.dtype)
+    config, size = config_of(args.size, **(CACHED if cached else {})), SIZES[args.size]
+    model = random_model(config, args.device, dtype)
+    if name == "cached_8bit":
+        use_eight_bits(model)
+    way = Way(cache_text=True, cache_history=cached, trim_last=True)
+    steps = (1,) * (3 if args.size == "14b" else 2)
+    stages = chunk_costs(config, size, steps=steps, text_tokens=TEXT_TOKENS[args.size], way=way)
+    rows = []
+    with using("reference" if name == "reference" else "auto"), torch.no_grad():
+        call = model if args.no_graph or args.device == "cpu" else ModelProgram(model)
+        text = model.text_cache(random_text(config, args.size, args.device, dtype))
+        history = random_history(config, size, args.device, dtype)
+        past = model.history_cache(history) if cached else history
+        for stage in stages.stages:
+            shape = (1, config.in_channels, size.frames, stage.rows, stage.columns)
+            noisy = torch.randn(shape, device=args.device).to(dtype)
+            time = torch.full((1,), 700.0, device=args.device)
+            found = summary(timed(lambda n=noisy, t=time: call(n, t, text, past), device=args.device,
+                                  warmup=args.warmup, repeats=args.repeats))  # fmt: skip
+            floor = stage.flops.total / limits["flop_per_s"] * 1e3
+            tokens = stage.tokens.noisy if cached else stage.tokens.all
+            row = {"variant": name, "tokens": tokens, "tflop": stage.flops.total / 1e12, **found}
+            rows.append(row | {"floor_fraction": round(floor / found["p50_ms"], 4)})
+            print(f"{name:<12} {tokens:>6} tokens {found['p50_ms']:10.2f} ms"
+                  f"  p95 {found['p95_ms']:10.2f}  {floor / found['p50_ms']:.0%} of the floor",
+                  flush=True)  # fmt: skip
+    return rows

@@ -1,0 +1,159 @@
+"""`helios bench kernels`: each fused kernel and attention backend against its reference."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from engine.cli.bench_report import (
+    add_common,
+    ceilings,
+    finish,
+    hardware,
+    settle,
+    summary,
+    timed,
+    torch_dtype,
+)
+
+EXAMPLE = "helios bench kernels --size tiny"
+
+SHAPES = {"14b": (2400, 8640, 40, 128, 13824), "tiny": (30, 60, 3, 16, 160)}
+"""History tokens, noisy tokens, heads, head width, feed-forward width."""
+Case = tuple[Callable[[], Any], int, tuple]
+"""The call, the fewest bytes it moves, and the tensors whose gradient it has."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_common(parser, repeats=20)
+
+
+def run(args: argparse.Namespace) -> int:
+    from kernels.backend import picked
+
+    settle(args)
+    import torch
+
+    machine, limits = hardware(args.device), ceilings(args.device, torch_dtype(args.dtype))
+    print(f"{machine}\nshapes {SHAPES[args.size]}, {args.dtype}, warm-up {args.warmup}")
+    print(f"copy {limits['bytes_per_s'] / 1e9:.1f} GB/s, products {limits['flop_per_s'] / 1e12:.3f}"
+          " TFLOP/s")  # fmt: skip
+    names = ["reference"]
+    if picked(torch.device(args.device)) == "triton":
+        names.append("triton")
+    rows = [row for case in _cases(args).items() for row in _rows(*case, names, args, limits)]
+    backends = _attention(args, limits)
+    return finish("kernels", {"hardware": machine, "ceilings": limits, "dtype": args.dtype,
+                              "warmup": args.warmup, "shapes": SHAPES[args.size],
+                              "kernels": rows, "attention": backends})  # fmt: skip
+
+
+def _rows(name: str, case: Case, backends: list[str], args, limits) -> list[dict[str, Any]]:
+    """One line per implementation and direction."""
+    import torch
+
+    from kernels.backend import using
+
+    call, moved, leaves = case
+    rows = []
+    for backend in backends:
+        for gradient in (False, True) if leaves else (False,):
+
+            def work(gradient: bool = gradient) -> None:
+                with torch.set_grad_enabled(gradient):
+                    out = call()
+                    if gradient:
+                        outs = list(out) if isinstance(out, tuple) else [out]
+                        torch.autograd.grad(outs, leaves, [torch.ones_like(o) for o in outs])
+
+            with using(backend):
+                found = summary(timed(work, device=args.device, warmup=args.warmup,
+                                      repeats=args.repeats))  # fmt: skip
+            row = {"kernel": name, "backend": backend, "gradient": gradient, **found}
+            if not gradient:
+                floor = moved / limits["bytes_per_s"] * 1e3
+                row |= {"bytes": moved, "floor_fraction": round(floor / found["p50_ms"], 4)}
+            kind = "forward + backward" if gradient else "forward"
+            share = f"{row['floor_fraction']:.0%} of the floor" if not gradient else ""
+            print(f"{name:<28} {backend:<10} {kind:<19} {found['p50_ms']:10.3f} ms  {share}")
+            rows.append(row)
+    return rows
+
+
+def _cases(args: argparse.Namespace) -> dict[str, Case]:
+    import torch
+
+    from kernels.ema import update_average
+    from kernels.gelu import gelu_tanh
+    from kernels.heads import norm_heads
+    from kernels.norm import (
+        Rows,
+        gated_residual,
+        gated_residual_layer_norm,
+        norm_modulate,
+        residual_norm_modulate,
+    )
+    from kernels.quantise import norm_modulate_quantise
+
+    history, noisy, heads, width, inner = SHAPES[args.size]
+    n, d, dtype = history + noisy, heads * width, torch_dtype(args.dtype)
+    bytes_each = dtype.itemsize
+
+    def new(*shape: int, kind=dtype) -> torch.Tensor:
+        return torch.randn(shape, device=args.device).to(kind).requires_grad_()
+
+    x, y, wide = new(1, n, d), new(1, n, d), new(1, noisy, inner)
+    later = new(1, noisy, d)
+    gate, scale, shift = (new(1, 2, d, kind=torch.float32) for _ in range(3))
+    weight, bias = new(d, kind=torch.float32), new(d, kind=torch.float32)
+    table = torch.randn(n, width // 2, 2, device=args.device)
+    growth, rows, eps = new(heads, kind=torch.float32), Rows(history, noisy), 1e-6
+    average = torch.randn(n, d, device=args.device)
+    one, part = n * d * bytes_each, noisy * d * bytes_each
+    return {
+        "norm + modulate": (
+            lambda: norm_modulate(x, scale, shift, rows, eps), 2 * one, (x, scale, shift)),
+        "gated residual": (lambda: gated_residual(x, y, gate, rows), 3 * one, (x, y, gate)),
+        "gated residual + affine norm": (
+            lambda: gated_residual_layer_norm(x, y, gate, rows, weight, bias, eps, first=history),
+            3 * one + part, (x, y, gate, weight, bias)),
+        "residual + norm + modulate": (
+            lambda: residual_norm_modulate(x, later, scale, shift, rows, eps, first=history),
+            3 * one + part, (x, later, scale, shift)),
+        "norm + rotary + growth": (
+            lambda: norm_heads(x, weight, heads, eps, table, growth, history),
+            2 * one + table.numel() * 4, (x, weight, growth)),
+        "gelu": (lambda: gelu_tanh(wide), 2 * wide.numel() * bytes_each, (wide,)),
+        "norm + modulate + fp8": (
+            lambda: norm_modulate_quantise(x, scale, shift, rows, eps), one + n * d, ()),
+        "moving average": (
+            lambda: update_average([average], [x[0]], 0.99), n * d * (8 + bytes_each), ()),
+    }  # fmt: skip
+
+
+def _attention(args: argparse.Namespace, limits: dict[str, float]) -> list[dict[str, Any]]:
+    """Every backend on self- and cross-attention; the fastest is what that shape takes."""
+    import torch
+
+    from kernels.attention import measure
+
+    history, noisy, heads, width, _ = SHAPES[args.size]
+    rows = []
+    for name, queries, keys in (
+        ("self", history + noisy, history + noisy),
+        ("cached history", noisy, history + noisy),
+        ("text", noisy, 512),
+    ):
+        q, k, v = (
+            torch.randn(1, n, heads, width, device=args.device)
+            .to(torch_dtype(args.dtype)).transpose(1, 2)
+            for n in (queries, keys, keys)
+        )  # fmt: skip
+        again = {"device": args.device, "warmup": args.warmup, "repeats": args.repeats}
+        times = measure(q, k, v, None, lambda call, a=again: summary(timed(call, **a))["p50_ms"])
+        floor = 4 * queries * keys * heads * width / limits["flop_per_s"] * 1e3
+        for backend, ms in sorted(times.items(), key=lambda item: item[1]):
+            share = f"{floor / ms:.0%} of the floor"
+            print(f"attention {name:<18} {backend:<10} {ms:10.3f} ms  {share}")
+            rows.append({"attention": name, "backend": backend, "p50_ms": ms,
+                         "floor_fraction": round(floor / ms, 4)})  # fmt: skip
+    return rows
