@@ -58,6 +58,9 @@ def _by_hand(mapping: "GameMapping", config: "RecordConfig") -> int:
     from engine.clock import RealClock
     from engine.hand import Hand, HandConfig, hand_bindings
     from engine.input.bindings import read_user_bindings
+    from engine.installation import check_installation
+
+    check_installation()  # before pygame is imported, which two of its kind would break
     from engine.present.screen import ScreenConfig
     from engine.present.window import Window, WindowConfig
     from helios_core.world_api import WorldInfo
