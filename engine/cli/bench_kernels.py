@@ -19,6 +19,8 @@ EXAMPLE = "helios bench kernels --size tiny"
 
 SHAPES = {"14b": (2400, 8640, 40, 128, 13824), "tiny": (30, 60, 3, 16, 160)}
 """History tokens, noisy tokens, heads, head width, feed-forward width."""
+BOUNDS = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 3e-2}
+"""Allowed relative error of values and gradients between two implementations."""
 Case = tuple[Callable[[], Any], int, tuple]
 """The call, the fewest bytes it moves, and the tensors whose gradient it has."""
 
@@ -54,8 +56,11 @@ def _rows(name: str, case: Case, backends: list[str], args, limits) -> list[dict
     from kernels.backend import using
 
     call, moved, leaves = case
-    rows = []
+    rows, wanted = [], _results(call, leaves, "reference")
     for backend in backends:
+        error = _largest_error(_results(call, leaves, backend), wanted)
+        if not error < BOUNDS[args.dtype]:
+            raise ValueError(f"{name} by {backend} is {error:.2g} away from the reference")
         for gradient in (False, True) if leaves else (False,):
 
             def work(gradient: bool = gradient) -> None:
@@ -69,6 +74,7 @@ def _rows(name: str, case: Case, backends: list[str], args, limits) -> list[dict
                 found = summary(timed(work, device=args.device, warmup=args.warmup,
                                       repeats=args.repeats))  # fmt: skip
             row = {"kernel": name, "backend": backend, "gradient": gradient, **found}
+            row["error"] = round(error, 8)
             if not gradient:
                 floor = moved / limits["bytes_per_s"] * 1e3
                 row |= {"bytes": moved, "floor_fraction": round(floor / found["p50_ms"], 4)}
@@ -77,6 +83,27 @@ def _rows(name: str, case: Case, backends: list[str], args, limits) -> list[dict
             print(f"{name:<28} {backend:<10} {kind:<19} {found['p50_ms']:10.3f} ms  {share}")
             rows.append(row)
     return rows
+
+
+def _results(call: Callable[[], Any], leaves: tuple, backend: str) -> list[Any]:
+    """Outputs and gradients of one call."""
+    import torch
+
+    from kernels.backend import using
+
+    with using(backend), torch.set_grad_enabled(bool(leaves)):
+        out = call()
+        outs = list(out) if isinstance(out, tuple) else [out] if out is not None else []
+        if not leaves:
+            return outs
+        return outs + list(torch.autograd.grad(outs, leaves, [o.detach() for o in outs]))
+
+
+def _largest_error(found: list[Any], wanted: list[Any]) -> float:
+    """Relative error of the worst output or gradient."""
+    pairs = zip(found, wanted, strict=True)
+    errors = [(a.float() - b.float()).norm() / b.float().norm() for a, b in pairs]
+    return max((float(e) for e in errors), default=0.0)
 
 
 def _cases(args: argparse.Namespace) -> dict[str, Case]:
