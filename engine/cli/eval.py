@@ -1,6 +1,7 @@
 """`helios eval`: how good a world is, in figures with intervals, plots and videos."""
 
 import argparse
+from pathlib import Path
 
 EXAMPLE = "helios eval wilds --suite fidelity,action --out runs/eval"
 
@@ -8,8 +9,11 @@ EXAMPLE = "helios eval wilds --suite fidelity,action --out runs/eval"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("pack", help="name or folder of a pack")
     parser.add_argument(
-        "--suite", default="all", help="comma-separated: fidelity, action, drift, prompt, revisit"
+        "--suite",
+        default="all",
+        help="comma-separated: fidelity, action, drift, prompt, revisit, bench, or latency",
     )
+    parser.add_argument("--events", type=int, default=60, help="key changes that latency follows")
     parser.add_argument("--quick", action="store_true", help="a few clips: minutes, wide intervals")
     parser.add_argument("--out", default="", help="folder of the report (default: runs/eval/PACK)")
     parser.add_argument("--device", default="cpu")
@@ -22,6 +26,21 @@ def run(args: argparse.Namespace) -> int:
 
     suites = list(SUITES) if args.suite == "all" else [s for s in args.suite.split(",") if s]
     world = load_world(args.pack, device=args.device, dtype=args.dtype)
-    path = evaluate(world, suites, args.out or f"runs/eval/{world.info.name}", quick=args.quick)
-    print(f"report: {path}")
+    folder = args.out or f"runs/eval/{world.info.name}"
+    wanted = [name for name in suites if name != "latency"]
+    if wanted:
+        print(f"report: {evaluate(world, wanted, folder, quick=args.quick)}")
+    if "latency" in suites:
+        print(f"report: {_latency(args, folder)}")
     return 0
+
+
+def _latency(args: argparse.Namespace, folder: str) -> Path:
+    """What `helios bench play` measures, kept beside the other figures."""
+    from engine.cli import bench_play
+    from training.evaluation.report import Report
+
+    report = Report(folder)
+    report.note("latency.hardware", bench_play.describe_hardware())
+    report.note("latency", bench_play._play(args.pack, args))
+    return report.save()

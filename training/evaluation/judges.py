@@ -1,18 +1,21 @@
 """Learned judges: one reads actions off pictures, one reads biome, time and weather.
 
-Both learn from true frames alone and are tested on true frames that they have not seen and on
-shuffled labels: a judge that is not right on the truth, or right on nonsense, is no judge. They
-are trained once per resolution and action spec and kept in the user's cache. Not here: what is
-asked of them (suites).
+Both learn from true frames alone and are examined on true frames of worlds they have not seen, and
+on shuffled labels: a judge that is not right on the truth, or right on nonsense, is no judge. They
+are taught once per resolution and kept in the user's cache. Not here: their lessons (lessons),
+their insides (networks), what is asked of them (suites).
 
-    judge = inverse_dynamics(height=64, width=96)
+    judge, exam = inverse_dynamics(height=64, width=96)
     values = judge.read(pictures)              # [F - WINDOW + 1, A] from [F, H, W, 3]
 
-N clips, F frames, A channels, S samples, H W pixels.
+F frames, A channels, S samples, H W pixels.
 """
 
 import hashlib
 import json
+import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,18 +27,22 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.evaluation.oracle import OracleConfig, labelled_frames
-from training.worlds.wilds import biomes, facts, weather
-from training.worlds.wilds.spec import SPEC
+from training.evaluation import lessons
+from training.evaluation.lessons import LOOK_THRESHOLD, PUSH_THRESHOLD, QUESTIONS
+from training.evaluation.networks import (
+    ACTED,
+    WINDOW,
+    Classifier,
+    InverseDynamics,
+    as_input,
+    small_luma,
+)
+from training.worlds.wilds.spec import SPEC, STRAFE, YAW
 
-WINDOW = 5
-"""Pictures from which one action is read; it is the one between the middle two."""
-TIMES = tuple(dict.fromkeys(name for name, _ in facts.TIMES))
-QUESTIONS: dict[str, tuple[str, ...]] = {
-    "biome": tuple(biomes.NAMES),
-    "time": TIMES,
-    "weather": tuple(weather.NAMES),
-}
+EDITION = 2
+"""Raised when lessons or networks change, so that cached judges are taught anew."""
+PASS = 0.9
+"""Balanced accuracy on the truth from which on a channel's judge is one."""
 Report = Callable[[str], None]
 
 
@@ -43,112 +50,38 @@ Report = Callable[[str], None]
 class JudgeConfig:
     """How much a judge sees before it judges."""
 
-    clips: int = 96
-    """Worlds walked for training."""
-    frames: int = 160
-    """Frames of each."""
-    held_clips: int = 24
+    clips: int = 200
+    """Worlds walked for training; the classifier sees four times as many, three pictures each."""
+    frames: int = 16
+    """Frames of each walk."""
+    held_clips: int = 40
     """Worlds for its own exam."""
-    steps: int = 2500
+    steps: int = 700
     """Optimiser steps."""
-    batch: int = 64
-    width: int = 32
+    batch: int = 48
+    width: int = 24
     """Channels of the first layer."""
     seed: int = 5
-
-
-def _trunk(inputs: int, width: int) -> nn.Sequential:
-    """Pictures to a vector of 4 * width features at a quarter, then a sixteenth of the size."""
-    layers: list[nn.Module] = []
-    before = inputs
-    for after in (width, 2 * width, 4 * width, 4 * width):
-        layers += [nn.Conv2d(before, after, 3, 2, 1), nn.GroupNorm(8, after), nn.SiLU()]
-        before = after
-    return nn.Sequential(*layers)
-
-
-class InverseDynamics(nn.Module):
-    """Reads every channel's value, over its scale, off WINDOW pictures."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.trunk = _trunk(3 * WINDOW, width)
-        self.head = nn.Sequential(
-            nn.Linear(4 * width, 4 * width), nn.SiLU(), nn.Linear(4 * width, SPEC.size)
-        )
-        self.squeeze = nn.Sequential(nn.Conv2d(4 * width, 4 * width, 1), nn.SiLU())
-        self.where = nn.LazyLinear(4 * width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[S, 3 * WINDOW, H, W] to [S, A]."""
-        features = self.squeeze(self.trunk(x))
-        return self.head(functional.silu(self.where(features.flatten(1))))
-
-    @torch.no_grad()
-    def read(self, pictures: np.ndarray) -> np.ndarray:
-        """Values [F - WINDOW + 1, A] in the spec's units; row i is the action of frame i + 3."""
-        scale = torch.tensor([c.scale for c in SPEC.channels])
-        x = windows(torch.from_numpy(pictures))
-        parts = [self(part) for part in x.split(256)]
-        return (torch.cat(parts) * scale).numpy()
-
-
-ACTED = WINDOW // 2 + 1
-"""The frame of a window whose action is read: what led from the middle picture to the next."""
-
-
-def windows(pictures: Tensor) -> Tensor:
-    """[F, H, W, 3] to every run of WINDOW pictures, [F - WINDOW + 1, 3 * WINDOW, H, W]."""
-    x = pictures.permute(0, 3, 1, 2).float() / 127.5 - 1
-    return torch.cat([x[i : len(x) - WINDOW + 1 + i] for i in range(WINDOW)], 1)
-
-
-class Classifier(nn.Module):
-    """Reads the facts of QUESTIONS off one picture."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.trunk = _trunk(3, width)
-        self.heads = nn.ModuleDict(
-            {name: nn.Linear(8 * width, len(options)) for name, options in QUESTIONS.items()}
-        )
-
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """[S, 3, H, W] to logits [S, options] per question."""
-        features = self.trunk(x)
-        pooled = torch.cat([features.mean((2, 3)), features.amax((2, 3))], 1)
-        return {name: head(pooled) for name, head in self.heads.items()}
-
-    @torch.no_grad()
-    def read(self, pictures: np.ndarray) -> dict[str, np.ndarray]:
-        """Probabilities [F, options] per question."""
-        x = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
-        answers = [self(part) for part in x.split(256)]
-        return {
-            name: torch.cat([a[name] for a in answers]).softmax(1).numpy() for name in QUESTIONS
-        }
-
-    @torch.no_grad()
-    def features(self, pictures: np.ndarray) -> np.ndarray:
-        """Pooled features [F, 4 * width], the space of the feature distance."""
-        x = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
-        return torch.cat([self.trunk(part).mean((2, 3)) for part in x.split(256)]).numpy()
 
 
 def inverse_dynamics(
     *, height: int, width: int, config: JudgeConfig | None = None, report: Report = print
 ) -> tuple[InverseDynamics, dict[str, Any]]:
-    """The judge of actions and its own exam, from the cache or trained now."""
+    """The judge of actions and its own exam, from the cache or taught now."""
     config = config or JudgeConfig()
-    return _cached("idm", InverseDynamics(config.width), height, width, config, _teach_idm, report)
+    torch.manual_seed(config.seed)
+    model = InverseDynamics(config.width, height, width)
+    return _cached("idm", model, height, width, config, _teach_actions, report)
 
 
 def classifier(
     *, height: int, width: int, config: JudgeConfig | None = None, report: Report = print
 ) -> tuple[Classifier, dict[str, Any]]:
-    """The judge of facts and its own exam, from the cache or trained now."""
+    """The judge of facts and its own exam, from the cache or taught now."""
     config = config or JudgeConfig()
-    return _cached("facts", Classifier(config.width), height, width, config, _teach_facts, report)
+    torch.manual_seed(config.seed)
+    model = Classifier(config.width)
+    return _cached("facts", model, height, width, config, _teach_facts, report)
 
 
 def _cached(
@@ -160,38 +93,34 @@ def _cached(
     teach: Callable[..., dict[str, Any]],
     report: Report,
 ) -> tuple[Any, dict[str, Any]]:
-    torch.manual_seed(config.seed)
+    identity = [EDITION, name, height, width, asdict(config), SPEC.to_dict(), QUESTIONS]
+    key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
+    home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "helios" / "judges"
+    folder = home / f"{name}-{height}x{width}-{key}"
+    if not folder.exists():
+        report(f"teaching the {name} judge at {height}x{width} (once; kept in {home})")
+        exam = teach(model, height, width, config, report)
+        home.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(dir=home))
+        save_file(model.state_dict(), fresh / "weights.safetensors")
+        (fresh / "exam.json").write_text(json.dumps(exam, indent=1))
+        if folder.exists():
+            shutil.rmtree(fresh)
+        else:
+            fresh.rename(folder)
+    model.load_state_dict(load_file(folder / "weights.safetensors"))
     model.eval()
-    if isinstance(model, InverseDynamics):
-        model(torch.zeros(1, 3 * WINDOW, height, width))
-    identity = json.dumps([name, height, width, asdict(config), SPEC.to_dict(), QUESTIONS])
-    key = hashlib.sha256(identity.encode()).hexdigest()[:16]
-    folder = Path.home() / ".cache" / "helios" / "judges" / f"{name}-{key}"
-    exam_file = folder / "exam.json"
-    if exam_file.exists():
-        model.load_state_dict(load_file(folder / "weights.safetensors"))
-        return model, json.loads(exam_file.read_text())
-    report(f"teaching the {name} judge at {height}x{width} (once; kept in the cache)")
-    exam = teach(model, height, width, config, report)
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(model.state_dict(), folder / "weights.safetensors")
-    exam_file.write_text(json.dumps(exam))
-    return model, exam
-
-
-def _clips(
-    config: JudgeConfig, count: int, seed: int, height: int, width: int, every: int = 1
-) -> tuple[np.ndarray, np.ndarray, list[list[dict]]]:
-    oracle = OracleConfig(count=count, past=0, future=config.frames, seed=seed)
-    return labelled_frames(oracle, height=height, width=width, every=every)
+    return model, json.loads((folder / "exam.json").read_text())
 
 
 def _fit(
-    model: nn.Module, loss: Callable[[np.random.Generator], Tensor], config: JudgeConfig,
+    model: nn.Module,
+    loss: Callable[[np.random.Generator], Tensor],
+    config: JudgeConfig,
     report: Report,
-) -> None:  # fmt: skip
+) -> None:
     optimiser = torch.optim.AdamW(model.parameters(), 1e-3, weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1e-3, config.steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, config.steps)
     rng = np.random.default_rng(config.seed)
     model.train()
     for step in range(config.steps):
@@ -205,46 +134,108 @@ def _fit(
     model.eval()
 
 
-def _teach_idm(
+def _teach_actions(
     model: InverseDynamics, height: int, width: int, config: JudgeConfig, report: Report
 ) -> dict[str, Any]:
-    frames, actions, _ = _clips(config, config.clips, 1, height, width)
-    pictures = torch.from_numpy(frames)
-    scale = torch.tensor([c.scale for c in SPEC.channels])
-    wanted = torch.from_numpy(actions) / scale
+    walks = lessons.walks(config.clips, config.frames, 1, height=height, width=width)
+    luma = torch.stack([small_luma(torch.from_numpy(clip)) for clip in walks.pictures])
+    wanted = torch.from_numpy(walks.actions) / torch.tensor([c.scale for c in SPEC.channels])
+    shown = torch.from_numpy(walks.shown)
+    pushed = torch.from_numpy(levels(walks.actions)) + 1
+    weights = [_balance(pushed[..., i][shown[..., i]]) for i in range(SPEC.size)]
 
     def loss(rng: np.random.Generator) -> Tensor:
-        clip = torch.from_numpy(rng.integers(0, len(pictures), config.batch))
+        clip = torch.from_numpy(rng.integers(0, len(luma), config.batch))
         at = torch.from_numpy(rng.integers(0, config.frames - WINDOW + 1, config.batch))
-        parts = [pictures[clip, at + i] for i in range(WINDOW)]
-        x = torch.cat([p.permute(0, 3, 1, 2).float() / 127.5 - 1 for p in parts], 1)
-        return functional.smooth_l1_loss(model(x), wanted[clip, at + ACTED], beta=0.1)
+        x = _worsened(torch.stack([luma[clip, at + i] for i in range(WINDOW)], 1), rng)
+        now = clip, at + ACTED
+        way, value = pushed[now], wanted[now]
+        if rng.random() < 0.5:
+            x, way, value = _mirrored(x, way, value)
+        logits, size = model(x)
+        return _masked_loss(logits, size, way, value, shown[now], weights)
 
     _fit(model, loss, config, report)
-    held, acted, _ = _clips(config, config.held_clips, 2, height, width)
-    read = np.stack([model.read(clip) for clip in held])
-    true = acted[:, ACTED : ACTED + read.shape[1]]
-    rng = np.random.default_rng(config.seed)
-    shuffled = true[rng.permutation(len(true))]
-    return {"channels": agreement(read, true), "shuffled": agreement(read, shuffled)}
+    held = lessons.walks(config.held_clips, config.frames, 2, height=height, width=width)
+    read = np.stack([model.read(clip) for clip in held.pictures])
+    span = slice(ACTED, ACTED + read.shape[1])
+    true, seen = held.actions[:, span], held.shown[:, span]
+    order = np.random.default_rng(config.seed).permutation(len(true))
+    channels = agreement(read, true, seen)
+    return {
+        "channels": channels,
+        "shuffled": agreement(read, true[order], seen[order]),
+        "judges": [n for n, c in channels.items() if (c["accuracy"] or 0) >= PASS],
+    }
 
 
-def agreement(read: np.ndarray, true: np.ndarray) -> dict[str, dict[str, float]]:
-    """Per channel: balanced accuracy of low, none, high, and correlation. Arrays [..., A]."""
+def _balance(classes: Tensor) -> Tensor:
+    """Weights that make the classes count alike, none more than five times the mean."""
+    counts = torch.bincount(classes, minlength=3).float()
+    weights = torch.where(counts > 0, counts.sum() / (3 * counts.clamp(min=1)), 0.0)
+    return weights.clamp(max=5.0)
+
+
+def _worsened(x: Tensor, rng: np.random.Generator) -> Tensor:
+    """Noise and blur such as generated pictures have, so that the judge looks past them."""
+    if rng.random() < 0.4:
+        x = functional.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+    return x + float(rng.uniform(0, 0.01)) * torch.randn_like(x)
+
+
+def _mirrored(x: Tensor, way: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The same walk seen in a mirror: strafing and turning change sides."""
+    sides = torch.ones(SPEC.size)
+    sides[[STRAFE, YAW]] = -1
+    return x.flip(-1), ((way - 1) * sides + 1).long(), value * sides
+
+
+def _masked_loss(
+    logits: Tensor, size: Tensor, way: Tensor, value: Tensor, shown: Tensor, weights: list[Tensor]
+) -> Tensor:
+    """Which way each channel was pushed, and how much, where it can be seen."""
+    total = torch.zeros(())
+    for i in range(SPEC.size):
+        rows = shown[:, i]
+        if rows.any():
+            total = total + functional.cross_entropy(logits[rows, i], way[rows, i], weights[i])
+            if SPEC.channels[i].unit:
+                far = functional.smooth_l1_loss(size[rows, i], value[rows, i], beta=0.05)
+                total = total + 5 * far
+    return total
+
+
+def agreement(
+    read: np.ndarray, true: np.ndarray, shown: np.ndarray | None = None
+) -> dict[str, dict[str, Any]]:
+    """Per channel, over the frames that show it: balanced accuracy of low, none and high, the
+    correlation, and how many of each there were. Arrays [..., A]; None where nothing was asked."""
+    shown = np.ones(true.shape, bool) if shown is None else shown
+    found, told = levels(read), levels(true)
     out = {}
     for i, channel in enumerate(SPEC.channels):
-        r, t = read[..., i].ravel() / channel.scale, true[..., i].ravel() / channel.scale
+        rows = shown[..., i]
+        counts = {int(c): int((told[..., i][rows] == c).sum()) for c in np.unique(told[..., i])}
+        counts = {c: n for c, n in counts.items() if n}
+        asked = len(counts) > 1
+        r, t = read[..., i][rows], true[..., i][rows]
         out[channel.name] = {
-            "accuracy": balanced_accuracy(level(r, channel.unit), level(t, channel.unit)),
-            "correlation": correlation(r, t),
+            "accuracy": balanced_accuracy(found[..., i][rows], told[..., i][rows])
+            if asked
+            else None,
+            "chance": 1 / len(counts) if asked else None,
+            "correlation": correlation(r, t) if asked else None,
+            "asked": {str(c): n for c, n in counts.items()},
         }
     return out
 
 
-def level(values: np.ndarray, unit: str) -> np.ndarray:
-    """-1, 0 or 1: which way a channel is pushed. Looking counts from 3 % of its range on."""
-    threshold = 0.03 if unit else 0.5
-    return (values > threshold).astype(int) - (values < -threshold).astype(int)
+def levels(values: np.ndarray) -> np.ndarray:
+    """-1, 0 or 1 for [..., A]: which way each channel is pushed."""
+    scale = np.array([c.scale for c in SPEC.channels], np.float32)
+    least = np.array([LOOK_THRESHOLD if c.unit else PUSH_THRESHOLD for c in SPEC.channels])
+    part = values / scale
+    return (part >= least).astype(int) - (part <= -least).astype(int)
 
 
 def balanced_accuracy(read: np.ndarray, true: np.ndarray) -> float:
@@ -260,40 +251,54 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.corrcoef(a, b)[0, 1])
 
 
-def _labels(known: list[list[dict]]) -> dict[str, np.ndarray]:
-    rows = [row for clip in known for row in clip]
-    return {
-        name: np.array([options.index(row[name]) for row in rows])
-        for name, options in QUESTIONS.items()
-    }
-
-
 def _teach_facts(
     model: Classifier, height: int, width: int, config: JudgeConfig, report: Report
 ) -> dict[str, Any]:
-    many = 3 * config.clips
-    frames, _, known = _clips(config, many, 3, height, width, every=20)
-    pictures = torch.from_numpy(frames.reshape(-1, height, width, 3))
-    labels = {name: torch.from_numpy(v) for name, v in _labels(known).items()}
+    views = lessons.views(4 * config.clips, 3, height=height, width=width)
+    pictures = torch.from_numpy(views.pictures)
+    labels = {name: torch.from_numpy(v) for name, v in views.labels.items()}
 
     def loss(rng: np.random.Generator) -> Tensor:
         rows = torch.from_numpy(rng.integers(0, len(pictures), config.batch))
-        x = pictures[rows].permute(0, 3, 1, 2).float() / 127.5 - 1
-        if rng.random() < 0.5:
-            x = x.flip(3)
-        answers = model(x + 0.05 * torch.randn_like(x))
+        x = as_input(pictures[rows])
+        x = x.flip(3) if rng.random() < 0.5 else x
+        if rng.random() < 0.3:
+            x = functional.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+        answers = model(x + 0.04 * torch.randn_like(x))
         return sum(
-            (functional.cross_entropy(answers[n], labels[n][rows]) for n in QUESTIONS),
+            (functional.cross_entropy(answers[n], labels[n][rows], ignore_index=-1)
+             for n in QUESTIONS),
             torch.zeros(()),
-        )
+        )  # fmt: skip
 
     _fit(model, loss, config, report)
-    held, _, known = _clips(config, config.held_clips * 2, 4, height, width, every=20)
-    read = model.read(held.reshape(-1, height, width, 3))
-    true = _labels(known)
-    rng = np.random.default_rng(config.seed)
-    order = rng.permutation(len(next(iter(true.values()))))
+    held = lessons.views(4 * config.held_clips, 4, height=height, width=width)
+    read = {name: p.argmax(1) for name, p in model.read(held.pictures).items()}
+    order = np.random.default_rng(config.seed).permutation(len(held.pictures))
+    shuffled = {name: v[order] for name, v in held.labels.items()}
     return {
-        "accuracy": {n: float((read[n].argmax(1) == true[n]).mean()) for n in QUESTIONS},
-        "shuffled": {n: float((read[n].argmax(1) == true[n][order]).mean()) for n in QUESTIONS},
+        "accuracy": {n: _share(read[n], held.labels[n]) for n in QUESTIONS},
+        "shuffled": {n: _share(read[n], shuffled[n]) for n in QUESTIONS},
+        "chance": {n: _commonest(held.labels[n]) for n in QUESTIONS},
+        "by_answer": {n: _by_answer(n, read[n], held.labels[n]) for n in QUESTIONS},
+    }
+
+
+def _share(read: np.ndarray, true: np.ndarray) -> float:
+    asked = true >= 0
+    return float((read == true)[asked].mean())
+
+
+def _commonest(true: np.ndarray) -> float:
+    """What always giving the commonest answer would score."""
+    counts = np.bincount(true[true >= 0])
+    return float(counts.max() / counts.sum())
+
+
+def _by_answer(question: str, read: np.ndarray, true: np.ndarray) -> dict[str, float]:
+    options = QUESTIONS[question]
+    return {
+        option: float((read == i)[true == i].mean())
+        for i, option in enumerate(options)
+        if (true == i).any()
     }

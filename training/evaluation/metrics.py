@@ -87,6 +87,22 @@ def sharpness(pictures: np.ndarray) -> np.ndarray:
     return np.sqrt(dx**2 + dy**2).mean((1, 2))
 
 
+def noise(pictures: np.ndarray) -> np.ndarray:
+    """Immerkaer's estimate of the noise of each picture, 0 to 1; what restoration leaves behind."""
+    y = luma(pictures) / 255.0
+    rows = y[:, :-2] - 2 * y[:, 1:-1] + y[:, 2:]
+    both = rows[:, :, :-2] - 2 * rows[:, :, 1:-1] + rows[:, :, 2:]
+    return np.sqrt(np.pi / 2) / 6 * np.abs(both).mean((1, 2))
+
+
+def smoothness(pictures: np.ndarray) -> float:
+    """Decibels at which the mean of its neighbours foretells each picture: steady motion is high,
+    flicker is low."""
+    y = pictures.astype(np.float64)
+    error = ((y[1:-1] - (y[:-2] + y[2:]) / 2) ** 2).mean((1, 2, 3)) / 255.0**2
+    return float(to_psnr(error.mean()))
+
+
 def motion(pictures: np.ndarray) -> np.ndarray:
     """Mean absolute change from each picture to the next, 0 to 1: [F - 1]."""
     y = luma(pictures) / 255.0

@@ -66,13 +66,8 @@ def oracle_episodes(
     config: OracleConfig, *, height: int, width: int, actions: Actions | None = None
 ) -> list[Episode]:
     """Render the truth; `actions` rules the future, a mixture of walkers if None."""
-    seeds = [HELD_OUT_SEEDS + 1000 * config.seed + i for i in range(config.count)]
-    wilds = Wilds(
-        seeds,
-        height,
-        width,
-        config=WildsConfig(biomes=config.biomes, weathers=config.weathers, hours=config.hours),
-    )
+    seeds = _seeds(config)
+    wilds = _wilds(config, seeds, height, width)
     before, after = _walks(wilds, seeds, config, actions)
     past, _ = _render(wilds, before)
     known, start = wilds.facts(), wilds.poses()
@@ -90,6 +85,15 @@ def oracle_episodes(
         )
         for i in range(config.count)
     ]
+
+
+def _seeds(config: OracleConfig) -> list[int]:
+    return [HELD_OUT_SEEDS + 1000 * config.seed + i for i in range(config.count)]
+
+
+def _wilds(config: OracleConfig, seeds: Sequence[int], height: int, width: int) -> Wilds:
+    choices = WildsConfig(biomes=config.biomes, weathers=config.weathers, hours=config.hours)
+    return Wilds(seeds, height, width, config=choices)
 
 
 def caption_of(facts: dict, seed: int, language: Language = TRAINING) -> str:
@@ -121,22 +125,20 @@ def _render(wilds: Wilds, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return pictures, poses
 
 
-def labelled_frames(
-    config: OracleConfig, *, height: int, width: int, every: int = 1
-) -> tuple[np.ndarray, np.ndarray, list[list[dict]]]:
-    """Pictures [N, ceil(F / every), H, W, 3], actions [N, F, A] and the facts of each twentieth
-    frame, to teach judges with. Their seeds are neither training's nor the oracle's."""
-    seeds = [HELD_OUT_SEEDS // 2 + 1000 * config.seed + i for i in range(config.count)]
-    wilds = Wilds(seeds, height, width)
-    walks, _ = episodes.walks(wilds, seeds, episodes.Plan(frames=config.future, seed=config.seed))
-    kept = range(0, config.future, every)
-    pictures = np.empty((config.count, len(kept), height, width, 3), np.uint8)
-    known: list[list[dict]] = [[] for _ in seeds]
-    for t in range(config.future):
-        wilds.step(walks[:, t])
-        if t % every == 0:
-            pictures[:, t // every] = wilds.render().cpu().numpy()
-        if t % 20 == 0:
-            for row, facts in zip(known, wilds.facts(), strict=True):
-                row.append(facts)
-    return pictures, walks, known
+def stills(
+    config: OracleConfig, actions: np.ndarray, at: Sequence[int], *, height: int, width: int
+) -> np.ndarray:
+    """The truth at a few frames of a long walk, [N, len(at), H, W, 3]; actions [N, F, A] follow
+    the past of the same config's episodes."""
+    seeds = _seeds(config)
+    wilds = _wilds(config, seeds, height, width)
+    before, _ = _walks(wilds, seeds, config, None)
+    for t in range(config.past):
+        wilds.step(before[:, t])
+    wanted = {frame: k for k, frame in enumerate(at)}
+    pictures = np.empty((config.count, len(at), height, width, 3), np.uint8)
+    for t in range(actions.shape[1]):
+        wilds.step(actions[:, t])
+        if t in wanted:
+            pictures[:, wanted[t]] = wilds.render().cpu().numpy()
+    return pictures

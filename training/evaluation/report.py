@@ -42,6 +42,7 @@ class Report:
         path = self.folder / "evaluation.json"
         before = json.loads(path.read_text()) if path.exists() else {}
         body = {
+            **before,
             **facts,
             "figures": before.get("figures", {})
             | {name: figure.to_dict() for name, figure in self.figures.items()},

@@ -16,9 +16,14 @@ from training.evaluation.report import Report
 SUITES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "fidelity": ("training.evaluation.suites.fidelity", "FidelityConfig", {"clips": 8}),
     "action": ("training.evaluation.suites.action", "ActionConfig", {"clips": 8}),
-    "drift": ("training.evaluation.suites.drift", "DriftConfig", {"clips": 2, "minutes": 1.0}),
+    "drift": (
+        "training.evaluation.suites.drift",
+        "DriftConfig",
+        {"clips": 2, "minutes": 1.0, "sample": 100},
+    ),
     "prompt": ("training.evaluation.suites.prompt", "PromptConfig", {"repeats": 1}),
     "revisit": ("training.evaluation.suites.revisit", "RevisitConfig", {"clips": 4}),
+    "bench": ("training.evaluation.suites.bench", "BenchConfig", {"each": 2, "lengths": (81, 240)}),
 }
 """Suite to module, config class and what `--quick` changes."""
 

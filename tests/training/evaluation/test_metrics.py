@@ -90,3 +90,21 @@ def test_an_interval_holds_its_mean_and_narrows() -> None:
     assert share([True, False, True, True]).mean == 0.75
     with pytest.raises(ValueError, match="finite"):
         Figure.of([float("nan")])
+
+
+def test_a_pooled_figure_resamples_whole_clips() -> None:
+    clips = np.array([0.0, 1.0, 1.0, 1.0])
+    figure = Figure.pooled(lambda rows: clips[rows].mean(), 4)
+    assert figure is not None and figure.mean == 0.75 and figure.low < 0.75 < figure.high
+    assert Figure.pooled(lambda rows: None, 4) is None
+
+
+def test_noise_is_its_own_size_and_flicker_is_not_smooth() -> None:
+    flat = np.full((2, 64, 64, 1), 128.0)
+    grainy = flat + RNG.normal(0, 10, flat.shape)
+    pictures = [p.repeat(3, -1).round().astype(np.uint8) for p in (flat, grainy)]
+    assert metrics.noise(pictures[0]).max() == 0
+    assert metrics.noise(pictures[1]) * 255 == pytest.approx(10, rel=0.1)
+    steady = (np.arange(10)[:, None, None, None] * 5 * np.ones((1, 8, 8, 3))).astype(np.uint8)
+    flicker = steady + (60 * (np.arange(10) % 2)[:, None, None, None]).astype(np.uint8)
+    assert metrics.smoothness(steady) == 60 > 20 > metrics.smoothness(flicker)

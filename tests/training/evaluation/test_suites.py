@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from training.evaluation import judges, metrics
-from training.evaluation.oracle import OracleConfig, oracle_episodes
+from training.evaluation import judges, lessons, metrics
+from training.evaluation.oracle import OracleConfig, oracle_episodes, stills
 from training.evaluation.playing import continue_past
 from training.evaluation.report import Report
-from training.evaluation.suites import action, drift, fidelity, revisit
+from training.evaluation.suites import action, bench, drift, fidelity, revisit
 from training.worlds.wilds.spec import SPEC
 
 from .oracle_world import OracleWorld
@@ -57,7 +57,7 @@ def test_the_truth_is_faithful(world, tmp_path) -> None:
 
 def test_a_deaf_world_loses_fidelity(world, tmp_path) -> None:
     oracle = OracleConfig(count=1, past=4, future=8)
-    episodes = oracle_episodes(oracle, height=32, width=48, actions=action.pushes)
+    episodes = oracle_episodes(oracle, height=32, width=48, actions=lessons.pushes)
     made = {}
     for world.fault in ("", "deaf"):
         (clip,) = continue_past(world, episodes)
@@ -70,6 +70,7 @@ def test_the_action_suite_tells_left_from_right(
     world, tmp_path, monkeypatch, fault: str, right: bool
 ) -> None:
     world.fault = fault
+    monkeypatch.setattr(judges, "PASS", 0.5)  # The stand-in never says "none".
     monkeypatch.setattr(judges, "inverse_dynamics", lambda **_: (PoseJudge(), {"own": 1.0}))
     report = Report(tmp_path)
     action.run(world, action.ActionConfig(clips=1, frames=20, past=4), report)
@@ -81,6 +82,7 @@ def test_the_action_suite_tells_left_from_right(
 def test_revisit_counts_only_what_turned(world, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(revisit, "PATHS", {"turn-90": revisit.turn(90)})
     monkeypatch.setattr(revisit, "UNLIKE", 20.0)
+    monkeypatch.setattr(judges, "inverse_dynamics", lambda **_: (PoseJudge(), {"own": 1.0}))
     report = Report(tmp_path)
     revisit.run(world, revisit.RevisitConfig(clips=1, past=4), report)
     assert report.figures["revisit.turn-90.counts"].mean > 0
@@ -100,7 +102,7 @@ def test_paths_return_to_where_they_began() -> None:
 
 
 def test_pushes_cover_every_channel_and_rest() -> None:
-    values = action.pushes(np.random.default_rng(0), 16, 64)
+    values = lessons.pushes(np.random.default_rng(0), 16, 64)
     for clip in values:
         SPEC.validate(clip)
     assert (values.reshape(-1, SPEC.size) > 0).any(0).all()
@@ -113,6 +115,81 @@ def test_agreement_is_chance_on_nonsense() -> None:
     good = judges.agreement(true * 0.9, true)
     bad = judges.agreement(true[rng.permutation(3000)], true)
     for channel in SPEC.channels:
-        if channel.kind == "axis":
-            assert good[channel.name]["accuracy"] == 1.0
-            assert bad[channel.name]["accuracy"] == pytest.approx(1 / 3, abs=0.06)
+        assert good[channel.name]["accuracy"] == 1.0
+        assert bad[channel.name]["accuracy"] == pytest.approx(1 / 3, abs=0.06)
+    nothing = judges.agreement(true, true, np.zeros(true.shape, bool))
+    assert nothing["jump"]["accuracy"] is None
+
+
+def test_the_worst_tenth_counts_not_the_last() -> None:
+    values = np.array([[1.0, 1.5, 1.0], [2.0, 2.0, 1.0]])
+    assert np.allclose(drift.worst(values), [0.5, 0.5])
+
+
+def test_stills_cover_every_tenth_and_the_judged_runs_are_its_end(world, monkeypatch) -> None:
+    played = []
+
+    def play(world, states, actions):
+        first = sum(a.shape[1] for a in played)
+        played.append(actions)
+        frames = np.arange(first, first + actions.shape[1], dtype=np.uint8)
+        return np.broadcast_to(frames[None, :, None, None, None], (1, len(frames), 2, 2, 3)), states
+
+    monkeypatch.setattr(drift, "play", play)
+    monkeypatch.setattr(drift, "PIECE", 8)
+    config = drift.DriftConfig(clips=1, sample=8, stills=3)
+    segments = drift._segments(world, [None], np.zeros((1, 200, SPEC.size)), config)
+    at = np.stack([s.stills[0, :, 0, 0, 0] for s in segments])
+    assert (at == drift._moments(200, 3)).all()
+    assert (at // 20 == np.arange(10)[:, None]).all()
+    assert [s.run[0, :, 0, 0, 0].tolist() for s in segments[:2]] == [
+        list(range(12, 20)), list(range(32, 40)),
+    ]  # fmt: skip
+
+
+def test_stills_are_the_truth_of_the_same_walk() -> None:
+    config = OracleConfig(count=1, past=4, future=8)
+    (episode,) = oracle_episodes(config, height=32, width=48)
+    seen = stills(config, _future(config), [2, 7], height=32, width=48)
+    # `stills` walks the past of its own plan; the same plan gives the same past.
+    assert np.array_equal(seen[0], episode.future[[2, 7]])
+
+
+def _future(config: OracleConfig) -> np.ndarray:
+    return np.stack([e.actions for e in oracle_episodes(config, height=32, width=48)])
+
+
+def test_bench_prompts_are_distinct_true_and_half_unseen() -> None:
+    asked = bench.prompts(240, 6)
+    assert len({p.text for p in asked}) > 200
+    for prompt in asked:
+        for question, fact in prompt.facts.items():
+            assert lessons.answer_of(question, fact) >= 0
+    assert {p.facts["biome"] for p in asked} == set(lessons.QUESTIONS["biome"])
+
+
+class Teller:
+    """A classifier that reads meadow, day and clear off bright pictures, and night off dark."""
+
+    def read(self, pictures: np.ndarray) -> dict[str, np.ndarray]:
+        bright = pictures.mean((1, 2, 3)) > 100
+        times = np.eye(3)[np.where(bright, 2, 0)]
+        rest = {q: np.eye(len(o))[np.zeros(len(pictures), int)]
+                for q, o in lessons.QUESTIONS.items()}  # fmt: skip
+        return rest | {"time": times}
+
+    def features(self, pictures: np.ndarray) -> np.ndarray:
+        return pictures.mean((1, 2))
+
+
+def test_bench_sees_a_clip_that_goes_dark() -> None:
+    rng = np.random.default_rng(0)
+    steady = rng.integers(120, 220, (40, 8, 8, 3)).astype(np.uint8)
+    fading = (steady * np.linspace(1, 0.1, 40)[:, None, None, None]).astype(np.uint8)
+    facts = {q: options[0] for q, options in lessons.QUESTIONS.items()} | {"time": "noon"}
+    prompt = bench.Prompt(text="", facts=facts)
+    real = Teller().features(steady)
+    good, bad = (bench.measure(clip, prompt, Teller(), real) for clip in (steady, fading))
+    assert good["text"] == 1 and good["text.drift"] == 0
+    assert bad["text.drift"] == pytest.approx(1 / 3)
+    assert bad["feature_distance.drift"] > good["feature_distance.drift"] + 1

@@ -5,12 +5,13 @@ true frames is the figure. Beside it: motion under no input, and how far a pushe
 from the still one.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from helios_core.world_api import World
-from training.evaluation import judges, metrics
+from training.evaluation import judges, lessons, metrics
 from training.evaluation.oracle import Episode, OracleConfig, oracle_episodes
 from training.evaluation.playing import continue_past, play, starts
 from training.evaluation.report import Report
@@ -42,74 +43,68 @@ def run(world: World, config: ActionConfig, report: Report) -> None:
     oracle = OracleConfig(
         count=config.clips, past=config.past, future=config.frames, seed=config.seed
     )
-    episodes = oracle_episodes(oracle, height=info.height, width=info.width, actions=pushes)
+    episodes = oracle_episodes(oracle, height=info.height, width=info.width, actions=lessons.pushes)
     made = continue_past(world, episodes)
     _channels(judge, episodes, made, report)
     _looks(judge, episodes, made, report)
     _stillness(world, episodes, made, report)
 
 
-def pushes(rng: np.random.Generator, walkers: int, frames: int) -> np.ndarray:
-    """Every channel pushed both ways for a second at a time, alone and together."""
-    values = np.zeros((walkers, frames, SPEC.size), np.float32)
-    for start in range(0, frames, 16):
-        for i, channel in enumerate(SPEC.channels):
-            if channel.unit:
-                push = rng.choice([-0.4, -0.2, 0, 0.2, 0.4], walkers) * channel.scale
-                push = push * (0.4 if channel.name == "look_pitch" else 1.0)
-            elif channel.kind == "axis":
-                push = rng.choice([-1.0, 0.0, 1.0], walkers)
-            else:
-                push = (rng.random(walkers) < 0.3).astype(np.float32)
-            values[:, start : start + 16, i] = push[:, None]
-    return values
-
-
 def _channels(
     judge: judges.InverseDynamics, episodes: list[Episode], made: np.ndarray, report: Report
 ) -> None:
-    """Balanced accuracy per key on generated frames, over the judge's own on the true ones."""
+    """Balanced accuracy per key on generated frames, over the judge's own on the true ones.
+
+    Only frames in which the truth shows the channel are asked. A channel that the judge cannot read
+    off the truth of these very clips (`unjudged`) gives no figure.
+    """
     frames = made.shape[1]
     true_read = np.stack([judge.read(e.future[:frames]) for e in episodes])
     made_read = np.stack([judge.read(clip) for clip in made])
-    acted = np.stack(
-        [e.actions[judges.ACTED : judges.ACTED + made_read.shape[1]] for e in episodes]
-    )
-    on_truth, on_made = judges.agreement(true_read, acted), judges.agreement(made_read, acted)
+    span = slice(judges.ACTED, judges.ACTED + made_read.shape[1])
+    told = np.stack([e.actions[span] for e in episodes])
+    shown = np.stack([lessons.visible(e.actions, e.poses[: len(e.actions) + 1])[span]
+                      for e in episodes])  # fmt: skip
+    on_truth = judges.agreement(true_read, told, shown)
+    on_made = judges.agreement(made_read, told, shown)
     report.note("action.on_truth", on_truth)
+    report.note("action.on_made", on_made)
+    fit = [n for n in SPEC.names if (on_truth[n]["accuracy"] or 0) >= judges.PASS]
+    report.note("action.unjudged", [n for n in SPEC.names if n not in fit])
     for name in SPEC.names:
-        per_clip = [
-            judges.agreement(made_read[i : i + 1], acted[i : i + 1])[name]["accuracy"]
-            for i in range(len(made))
-        ]
-        report.figure(f"action.accuracy.{name}", Figure.of(per_clip))
-        ratio = on_made[name]["accuracy"] / max(on_truth[name]["accuracy"], 1e-9)
-        report.note(f"action.relative.{name}", round(ratio, 4))
-        report.note(f"action.correlation.{name}", round(on_made[name]["correlation"], 4))
-    report.figure(
-        "action.relative.mean",
-        Figure.of([
-            on_made[n]["accuracy"] / max(on_truth[n]["accuracy"], 1e-9) for n in SPEC.names
-        ]),
-    )  # fmt: skip
+        figure = Figure.pooled(_pooled(made_read, told, shown, name), len(made))
+        if figure is not None:
+            kind = "accuracy" if name in fit else "unjudged_accuracy"
+            report.figure(f"action.{kind}.{name}", figure)
+        if name in fit:
+            ratio = on_made[name]["accuracy"] / on_truth[name]["accuracy"]
+            report.note(f"action.relative.{name}", round(ratio, 4))
+            report.note(f"action.correlation.{name}", round(on_made[name]["correlation"], 4))
+    if fit:
+        relative = [report.notes[f"action.relative.{n}"] for n in fit]
+        report.figure("action.relative.mean", Figure.of(relative))
+
+
+def _pooled(
+    read: np.ndarray, told: np.ndarray, shown: np.ndarray, name: str
+) -> Callable[[np.ndarray], float | None]:
+    return lambda clips: judges.agreement(read[clips], told[clips], shown[clips])[name]["accuracy"]
 
 
 def _looks(
     judge: judges.InverseDynamics, episodes: list[Episode], made: np.ndarray, report: Report
 ) -> None:
     """The nine ways to look (left, none, right by up, none, down), frame by frame."""
-    yaw, pitch = SPEC.index("look_yaw"), SPEC.index("look_pitch")
-
-    def ways(values: np.ndarray) -> np.ndarray:
-        level = [judges.level(values[:, i] / SPEC.channels[i].scale, "deg/s") for i in (yaw, pitch)]
-        return level[0] * 3 + level[1]
-
+    look = [SPEC.index("look_yaw"), SPEC.index("look_pitch")]
     hits, truth_hits = [], []
     for e, clip in zip(episodes, made, strict=True):
-        read = judge.read(clip)
-        told = ways(e.actions[judges.ACTED : judges.ACTED + len(read)])
-        hits.append(float((ways(read) == told).mean()))
-        truth_hits.append(float((ways(judge.read(e.future[: len(clip)])) == told).mean()))
+        read, true = judge.read(clip), judge.read(e.future[: len(clip)])
+        span = slice(judges.ACTED, judges.ACTED + len(read))
+        told = judges.levels(e.actions[span])[:, look]
+        shown = lessons.visible(e.actions, e.poses[: len(e.actions) + 1])[span][:, look].all(1)
+        for kept, values in ((hits, read), (truth_hits, true)):
+            right = (judges.levels(values)[:, look] == told).all(1)
+            kept.append(float(right[shown].mean()) if shown.any() else float("nan"))
     report.figure("action.look_9way.world", Figure.of(hits))
     report.figure("action.look_9way.truth", Figure.of(truth_hits))
 

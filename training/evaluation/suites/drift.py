@@ -1,25 +1,34 @@
 """Drift: what ten minutes of play do to the picture, and whether it still obeys.
 
-Brightness, saturation, sharpness and the distance of the judge's features to real frames, in every
-tenth of the run; the worst tenth against the first is the figure. A frozen world does not drift,
-so the action judge must find the last tenth at least 0.9 as obedient as the first. Also seams at
-chunk boundaries and repetition at long lags.
+Brightness, saturation, sharpness and noise in every tenth of the run; the worst tenth against the
+first is the figure. Beside it the same figure of the truth under the same actions, since walking
+from a beach at noon into a forest at dusk changes a perfect picture too. A frozen world does not
+drift, so the action judge must find the last tenth at least 0.9 as obedient as the first. Also the
+distance of the classifier's features to the truth, seams at chunk boundaries, and repetition.
+
+N clips, F frames, S stills, H W pixels.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from helios_core.world_api import World
-from training.evaluation import judges, metrics
-from training.evaluation.oracle import OracleConfig, oracle_episodes
+from training.evaluation import judges, lessons, metrics
+from training.evaluation.oracle import OracleConfig, oracle_episodes, stills
 from training.evaluation.playing import play, starts
 from training.evaluation.report import Report
 from training.evaluation.statistics import Figure
 from training.worlds.wilds import policies
 
 SEGMENTS = 10
+PIECE = 160
+"""Frames played before all but the stills are forgotten."""
+LOOKS = ("brightness", "saturation", "sharpness", "noise")
+ENOUGH = 0.9
+"""Obedience of the last tenth over the first's from which on drift figures count."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,24 +40,45 @@ class DriftConfig:
     minutes: float = 10.0
     """World time of each."""
     sample: int = 200
-    """Consecutive frames looked at in each tenth."""
+    """Consecutive frames at the end of each tenth that are read for actions and seams."""
+    stills: int = 24
+    """Pictures spread over each tenth that its looks are measured on."""
+    past: int = 80
+    """Frames of the truth that the world sees first, as long as its memory."""
     seed: int = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """What is kept of a tenth."""
+
+    stills: np.ndarray
+    """uint8 [N, S, H, W, 3], evenly spread."""
+    run: np.ndarray
+    """uint8 [N, F, H, W, 3], its last frames."""
+    actions: np.ndarray
+    """float32 [N, F, A] of those."""
 
 
 def run(world: World, config: DriftConfig, report: Report) -> None:
     info = world.info
-    oracle = OracleConfig(count=config.clips, future=4, seed=config.seed)
+    oracle = OracleConfig(count=config.clips, past=config.past, future=4, seed=config.seed)
     episodes = oracle_episodes(oracle, height=info.height, width=info.width)
-    frames = int(config.minutes * 60 * info.fps) // info.chunk_frames * info.chunk_frames
-    actions = walk(config.seed, config.clips, frames)
+    length = int(config.minutes * 60 * info.fps) // SEGMENTS // info.chunk_frames
+    actions = walk(config.seed, config.clips, SEGMENTS * length * info.chunk_frames)
     segments = _segments(world, starts(world, episodes), actions, config)
-    real = np.concatenate([e.past for e in episodes])
-    _looks(segments, report)
-    _features(info.height, info.width, segments, real, report)
+    at = _moments(actions.shape[1], config.stills)
+    truth = stills(oracle, actions, at.ravel(), height=info.height, width=info.width)
+    truth = truth.reshape(config.clips, SEGMENTS, config.stills, *truth.shape[2:])
+    made = np.stack([s.stills for s in segments], 1)
+    _looks(made, truth, report)
+    _features(made, truth, report)
+    _repeats(made, truth, report)
     _obeys(info.height, info.width, segments, report)
-    _seams(segments, info.chunk_frames, report)
-    pictures = np.concatenate([s["pictures"][:, 0] for s in segments])
-    report.sheet("drift", pictures, columns=config.clips)
+    seams = [metrics.seam_ratio(clip, info.chunk_frames) for s in segments for clip in s.run]
+    report.figure("drift.seams", Figure.of(seams))
+    rows = np.stack([made[:, :, -1], truth[:, :, -1]], 1)
+    report.sheet("drift", rows.reshape(-1, *rows.shape[3:]), columns=SEGMENTS)
 
 
 def walk(seed: int, walkers: int, frames: int) -> np.ndarray:
@@ -59,74 +89,104 @@ def walk(seed: int, walkers: int, frames: int) -> np.ndarray:
     return np.concatenate(parts, 1)[:, :frames].astype(np.float32)
 
 
+def _moments(frames: int, count: int) -> np.ndarray:
+    """Frames of the stills, [SEGMENTS, count]."""
+    length = frames // SEGMENTS
+    inside = (np.arange(count) + 0.5) * length / count
+    return (np.arange(SEGMENTS)[:, None] * length + inside).astype(int)
+
+
 def _segments(
     world: World, states: list[Any], actions: np.ndarray, config: DriftConfig
-) -> list[dict[str, np.ndarray]]:
-    """Of each tenth the last frames and their actions; nothing else is kept of a long run."""
+) -> list[Segment]:
     chunk = world.info.chunk_frames
-    length = actions.shape[1] // SEGMENTS // chunk * chunk
+    length = actions.shape[1] // SEGMENTS
     kept = min(config.sample // chunk * chunk, length)
+    piece = max(chunk, PIECE // chunk * chunk)
+    at = _moments(actions.shape[1], config.stills)
     out = []
     for k in range(SEGMENTS):
-        part = actions[:, k * length : (k + 1) * length]
-        _, states = play(world, states, part[:, : length - kept]) if kept < length else (0, states)
-        pictures, states = play(world, states, part[:, length - kept :])
-        out.append({"pictures": pictures, "actions": part[:, length - kept :]})
+        begin, pictures, run = k * length, [], []
+        marks = [*range(0, length - kept, piece), *range(length - kept, length, piece), length]
+        for a, b in pairwise(marks):
+            made, states = play(world, states, actions[:, begin + a : begin + b])
+            inside = at[k][(at[k] >= begin + a) & (at[k] < begin + b)] - begin - a
+            pictures.append(made[:, inside])
+            if a >= length - kept:
+                run.append(made)
+        told = actions[:, begin + length - kept : begin + length]
+        out.append(
+            Segment(stills=np.concatenate(pictures, 1), run=np.concatenate(run, 1), actions=told)
+        )
         print(f"  drift: {k + 1}/{SEGMENTS} of the run", flush=True)
     return out
 
 
-def _looks(segments: list[dict[str, np.ndarray]], report: Report) -> None:
-    """Worst tenth against the first, per clip, relative to the first's value."""
-    for name in ("brightness", "saturation", "sharpness"):
-        measure = getattr(metrics, name)
-        values = np.array([[measure(c).mean() for c in s["pictures"]] for s in segments])
-        change = np.abs(values - values[:1]) / np.maximum(values[:1], 1e-3)
-        report.figure(f"drift.{name}", Figure.of(change.max(0)))
-        overall = values.mean(1)
-        across = np.abs(overall / overall[0] - 1).max()
-        report.note(f"drift.{name}.of_the_mean", round(float(across), 4))
-        report.curve(f"drift-{name}", {name: overall}, "tenth of the run", name)
+def _looks(made: np.ndarray, truth: np.ndarray, report: Report) -> None:
+    """Worst tenth against the first per clip, and of the mean over clips; of the truth as well."""
+    for name in LOOKS:
+        values, true = (_per_tenth(name, pictures) for pictures in (made, truth))
+        report.figure(f"drift.{name}", Figure.of(worst(values)))
+        report.figure(f"drift.{name}.truth", Figure.of(worst(true)))
+        beside = np.abs(values / np.maximum(true, 1e-3) - values[:, :1] / true[:, :1].clip(1e-3))
+        report.figure(f"drift.{name}.beyond_truth", Figure.of(beside.max(1)))
+        curves = {"world": values.mean(0), "truth": true.mean(0)}
+        for who, curve in curves.items():
+            report.note(f"drift.{name}.{who}", [round(float(v), 4) for v in curve])
+        report.note(f"drift.{name}.of_the_mean", round(float(worst(values.mean(0)[None])[0]), 4))
+        report.curve(f"drift-{name}", curves, "tenth of the run", name)
 
 
-def _features(
-    height: int, width: int, segments: list[dict[str, np.ndarray]], real: np.ndarray, report: Report
-) -> None:
-    """Distance of the mean features to real frames, in units of the real frames' spread."""
-    judge, _ = judges.classifier(height=height, width=width)
-    truth = judge.features(real)
-    spread = truth.std(0) + 1e-6
-    distance = []
-    for s in segments:
-        made = judge.features(s["pictures"][:, ::4].reshape(-1, height, width, 3))
-        gap = (made.mean(0) - truth.mean(0)) / spread
-        distance.append(float(np.sqrt((gap**2).mean())))
-    report.note("drift.feature_distance", [round(d, 4) for d in distance])
-    report.curve("drift-features", {"distance": distance}, "tenth of the run", "to real frames")
+def _per_tenth(name: str, pictures: np.ndarray) -> np.ndarray:
+    """[N, SEGMENTS] means of [N, SEGMENTS, S, H, W, 3]."""
+    measure = getattr(metrics, name)
+    return np.array([[measure(tenth).mean() for tenth in clip] for clip in pictures])
 
 
-def _obeys(height: int, width: int, segments: list[dict[str, np.ndarray]], report: Report) -> None:
+def worst(values: np.ndarray) -> np.ndarray:
+    """Largest change of any tenth from the first, relative to the first: [N] of [N, SEGMENTS]."""
+    return (np.abs(values - values[:, :1]) / np.maximum(values[:, :1], 1e-3)).max(1)
+
+
+def _features(made: np.ndarray, truth: np.ndarray, report: Report) -> None:
+    """Distance of each tenth's mean features to the truth's, in units of the truth's spread."""
+    judge, _ = judges.classifier(height=made.shape[-3], width=made.shape[-2])
+    real = judge.features(truth.reshape(-1, *truth.shape[3:]))
+    spread, middle = real.std(0) + 1e-6, real.mean(0)
+    distances = []
+    for clips in np.moveaxis(made, 1, 0):
+        gap = (judge.features(clips.reshape(-1, *clips.shape[2:])).mean(0) - middle) / spread
+        distances.append(float(np.sqrt((gap**2).mean())))
+    report.note("drift.feature_distance", [round(d, 4) for d in distances])
+    report.figure("drift.feature_distance.worst", Figure.of([max(distances)]))
+    report.curve("drift-features", {"distance": distances}, "tenth of the run", "to the truth")
+
+
+def _repeats(made: np.ndarray, truth: np.ndarray, report: Report) -> None:
+    """Share of stills with a near twin at least two tenths of the run away."""
+    lag = 2 * made.shape[2]
+    for name, clips in (("", made), (".truth", truth)):
+        flat = clips.reshape(len(clips), -1, *clips.shape[3:])
+        report.figure(f"drift.repetition{name}", Figure.of([
+            metrics.repetition(clip, lag) for clip in flat
+        ]))  # fmt: skip
+
+
+def _obeys(height: int, width: int, segments: list[Segment], report: Report) -> None:
     """How well the judge finds the actions in the last tenth, over the first."""
-    judge, _ = judges.inverse_dynamics(height=height, width=width)
+    judge, exam = judges.inverse_dynamics(height=height, width=width)
+    names = [n for n in ("move_forward", "strafe", "look_yaw") if n in exam["judges"]]
+    report.note("drift.obeys.judged_by", names)
     scores = []
     for s in segments:
-        read = np.stack([judge.read(clip) for clip in s["pictures"]])
-        told = s["actions"][:, judges.ACTED : judges.ACTED + read.shape[1]]
-        found = judges.agreement(read, told)
-        scores.append(np.mean([found[n]["accuracy"] for n in ("move_forward", "look_yaw")]))
-    report.note("drift.action_accuracy", [round(float(s), 4) for s in scores])
-    report.note("drift.last_over_first_accuracy", round(float(scores[-1] / scores[0]), 4))
-    report.note("drift.counts", bool(scores[-1] >= 0.9 * scores[0]))
-
-
-def _seams(segments: list[dict[str, np.ndarray]], chunk: int, report: Report) -> None:
-    clips = [clip for s in segments for clip in s["pictures"]]
-    report.figure("drift.seams", Figure.of([metrics.seam_ratio(c, chunk) for c in clips]))
-    far = [
-        s["pictures"][i][:: 4 * chunk]
-        for i in range(len(segments[0]["pictures"]))
-        for s in segments
-    ]
-    rows = np.array_split(np.arange(len(far)), len(segments[0]["pictures"]))
-    repeats = [metrics.repetition(np.concatenate([far[i] for i in row]), 50) for row in rows]
-    report.figure("drift.repetition", Figure.of(repeats))
+        read = np.stack([judge.read(clip) for clip in s.run])
+        span = slice(judges.ACTED, judges.ACTED + read.shape[1])
+        found = judges.agreement(read, s.actions[:, span], lessons.steady(s.actions)[:, span])
+        values = [found[n]["accuracy"] for n in names if found[n]["accuracy"] is not None]
+        scores.append(float(np.mean(values)) if values else float("nan"))
+    report.note("drift.action_accuracy", [round(s, 4) for s in scores])
+    ratio = scores[-1] / scores[0]
+    report.note("drift.last_over_first_accuracy", round(ratio, 4) if np.isfinite(ratio) else None)
+    report.note("drift.counts", bool(ratio >= ENOUGH))
+    if not ratio >= ENOUGH:
+        print("  drift does not count: the last tenth obeys less than 0.9 as well as the first")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from helios_core.world_api import World
-from training.evaluation import judges
+from training.evaluation import judges, lessons
 from training.evaluation.oracle import OracleConfig, oracle_episodes
 from training.evaluation.playing import play, starts
 from training.evaluation.report import Report
@@ -26,7 +26,7 @@ CHANGES = (
     ("weather", "fog"),
     ("weather", "clear"),
     ("time", "night"),
-    ("time", "noon"),
+    ("time", "dusk"),
 )
 
 
@@ -55,19 +55,19 @@ def run(world: World, config: PromptConfig, report: Report) -> None:
 def sentences(question: str, count: int, language: Language, seed: int) -> list[tuple[str, int]]:
     """True facts drawn evenly over the answers, as a sentence and the answer's index."""
     rng = np.random.default_rng([seed, len(question)])
-    options = judges.QUESTIONS[question]
+    options = FACTS[question]
     out = []
     for i in range(count):
-        answer = i % len(options)
+        fact = options[i % len(options)]
         known = {
-            "biome": str(rng.choice(judges.QUESTIONS["biome"])),
+            "biome": str(rng.choice(FACTS["biome"])),
             "time": str(rng.choice(("morning", "noon", "afternoon"))),
             "weather": "clear",
         }
-        if options[answer] == "aurora":
+        if fact == "aurora":
             known["time"] = "night"
-        known[question] = options[answer]
-        out.append((fact_sentence(known, rng, language), answer))
+        known[question] = fact
+        out.append((fact_sentence(known, rng, language), lessons.answer_of(question, fact)))
     return out
 
 
@@ -89,6 +89,12 @@ def fact_sentence(known: dict, rng: np.random.Generator, language: Language) -> 
 
 
 KEYS = ("biome", "time", "weather")
+FACTS = {
+    "biome": lessons.QUESTIONS["biome"],
+    "time": ("night", "dawn", "noon", "dusk"),
+    "weather": lessons.QUESTIONS["weather"],
+}
+"""What is asked for in words; the judge may see several as one answer (lessons.SEEN_AS)."""
 
 
 def _from_text(
@@ -146,7 +152,7 @@ def _changes(world: World, judge: judges.Classifier, config: PromptConfig, repor
 def _agrees_after(
     judge: judges.Classifier, clip: np.ndarray, question: str, answer: str, fps: int
 ) -> float:
-    index = judges.QUESTIONS[question].index(answer)
+    index = lessons.answer_of(question, answer)
     right = judge.read(clip)[question].argmax(1) == index
     span = max(1, fps // 2)
     held = np.convolve(right, np.ones(span), "valid") >= 0.8 * span

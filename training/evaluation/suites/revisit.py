@@ -1,8 +1,9 @@
 """Revisit: turn away and back, walk away and back; is it still the same place?
 
 Turns by 90, 180 and 360 degrees at 6 degrees a frame, and walks of 61 and 250 frames, against the
-first view and against the oracle. A revisit counts only if the view half-way round was unlike the
-first (PSNR below 14): a world that does not turn remembers everything.
+first view and against the oracle. A revisit counts only if the action judge finds the way out taken
+and the view half-way round was unlike the first (PSNR below 14): a world that does not turn
+remembers everything, and one that turns the wrong way has not forgotten.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from helios_core.world_api import World
-from training.evaluation import metrics
+from training.evaluation import judges, metrics
 from training.evaluation.oracle import OracleConfig, oracle_episodes
 from training.evaluation.playing import continue_past
 from training.evaluation.report import Report
@@ -21,6 +22,8 @@ TURN = 6.0
 """Degrees a frame."""
 UNLIKE = 14.0
 """Decibels below which the half-way view is another view."""
+OBEYED = 0.7
+"""Share of the frames on the way out that the action judge must find obeyed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,11 +64,29 @@ PATHS = {
 
 
 def run(world: World, config: RevisitConfig, report: Report) -> None:
+    judge, exam = judges.inverse_dynamics(height=world.info.height, width=world.info.width)
+    report.note("revisit.judge", exam)
     for name, path in PATHS.items():
-        _path(world, name, path, config, report)
+        _path(world, judge, name, path, config, report)
 
 
-def _path(world: World, name: str, path: np.ndarray, config: RevisitConfig, report: Report) -> None:
+def _went(judge: judges.InverseDynamics, path: np.ndarray, out: np.ndarray) -> bool:
+    """The way out was taken as told: most frames are read as the pushed channel's direction."""
+    read = judges.levels(judge.read(out))
+    told = judges.levels(path[judges.ACTED : judges.ACTED + len(read)])
+    pushed = int(np.abs(told).sum(0).argmax())
+    asked = told[:, pushed] != 0
+    return bool((read[asked, pushed] == told[asked, pushed]).mean() >= OBEYED)
+
+
+def _path(
+    world: World,
+    judge: judges.InverseDynamics,
+    name: str,
+    path: np.ndarray,
+    config: RevisitConfig,
+    report: Report,
+) -> None:
     info = world.info
     chunk = info.chunk_frames
     padded = np.concatenate([path, SPEC.zeros(-len(path) % chunk)])
@@ -86,7 +107,9 @@ def _path(world: World, name: str, path: np.ndarray, config: RevisitConfig, repo
     returned = metrics.psnr(first, made[:, back])
     truth = metrics.psnr(np.stack([e.future[back] for e in episodes]), made[:, back])
     true_return = metrics.psnr(first, np.stack([e.future[back] for e in episodes]))
-    counts = midway < UNLIKE
+    went = np.array([_went(judge, path, clip[: half + 1]) for clip in made])
+    report.figure(f"revisit.{name}.went", share(went))
+    counts = (midway < UNLIKE) & went
     report.figure(f"revisit.{name}.counts", share(counts))
     report.figure(f"revisit.{name}.midway", Figure.of(midway, unit=" dB"))
     if counts.any():
