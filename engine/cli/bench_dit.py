@@ -70,8 +70,8 @@ def _variant(name: str, args: argparse.Namespace, limits) -> list[dict[str, Any]
             shape = (1, config.in_channels, size.frames, stage.rows, stage.columns)
             noisy = torch.randn(shape, device=args.device).to(dtype)
             time = torch.full((1,), 700.0, device=args.device)
-            found = summary(timed(lambda n=noisy, t=time: call(n, t, text, past), device=args.device,
-                                  warmup=args.warmup, repeats=args.repeats))  # fmt: skip
+            again = {"device": args.device, "warmup": args.warmup, "repeats": args.repeats}
+            found = summary(timed(lambda n=noisy, t=time: call(n, t, text, past), **again))
             floor = stage.flops.total / limits["flop_per_s"] * 1e3
             tokens = stage.tokens.noisy if cached else stage.tokens.all
             row = {"variant": name, "tokens": tokens, "tflop": stage.flops.total / 1e12, **found}

@@ -161,7 +161,7 @@ def _attention(args: argparse.Namespace, limits: dict[str, float]) -> list[dict[
     """Every backend on self- and cross-attention; the fastest is what that shape takes."""
     import torch
 
-    from kernels.attention import measure
+    from kernels.attention import forget, measure
 
     history, noisy, heads, width, _ = SHAPES[args.size]
     rows = []
@@ -183,4 +183,5 @@ def _attention(args: argparse.Namespace, limits: dict[str, float]) -> list[dict[
             print(f"attention {name:<18} {backend:<10} {ms:10.3f} ms  {share}")
             rows.append({"attention": name, "backend": backend, "p50_ms": ms,
                          "floor_fraction": round(floor / ms, 4)})  # fmt: skip
+    forget()  # a benchmark leaves no choice behind in its process
     return rows
