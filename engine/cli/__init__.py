@@ -104,6 +104,8 @@ _EXTRAS = {
     "pyarrow": "research",
     "gymnasium": "research",
     "matplotlib": "research",
+    "minari": "research",
+    "h5py": "research",
     "vizdoom": "games",
     "ale_py": "games",
     "ray": "ray",
