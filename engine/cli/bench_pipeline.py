@@ -4,6 +4,8 @@ Both sides take the same weights, the same codec and the same noise, drawn on th
 are random: speed does not depend on what weights say. `exact` is the released maths, `cached` and
 `cached_8bit` are other functions of the same cost structure, whose frames are not compared.
 """
+# diffusers' parts may be None, and its configs are callable only to a type checker:
+# pyright: reportArgumentType=false
 
 import argparse
 import time
@@ -183,7 +185,7 @@ def _ours(model, vae, text, setting: Setting) -> Callable[[], Any]:
 
     plan = SamplerPlan(solver="dmd", steps=setting.steps, shift_size="as_published", gamma=GAMMA)
     codec, size, config = WanCodec(vae), SIZES[setting.size], model.config
-    call = ModelProgram(model) if setting.graph else model
+    call: Any = ModelProgram(model) if setting.graph else model
     shape = (1, config.in_channels, size.frames, size.rows, size.columns)
 
     @torch.no_grad()

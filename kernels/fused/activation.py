@@ -1,4 +1,7 @@
 """GELU by the tanh approximation in Triton, forward and backward, elementwise in fp32."""
+# Triton's annotations do not know its own launches:
+# pyright: reportArgumentType=false, reportCallIssue=false
+# pyright: reportAssignmentType=false, reportReturnType=false
 
 import torch
 import triton

@@ -9,6 +9,9 @@ gradients of weight and growth are summed in a fixed order.
 
 Dimensions: B batch, N tokens, H heads, W head width, P = W / 2 pairs, D = H * W, S splits.
 """
+# Triton's annotations do not know its own launches:
+# pyright: reportArgumentType=false, reportCallIssue=false
+# pyright: reportAssignmentType=false, reportReturnType=false
 # ruff: noqa: SIM102 -- the outer `if` of a kernel is decided when it is compiled
 
 import torch

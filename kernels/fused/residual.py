@@ -9,6 +9,9 @@ per token, fp32 inside; gradients by row are summed in a fixed order, so that th
 
 Dimensions: B batch, N tokens, M = N - first_added, K = N - first_normed, D width, R rows, S splits.
 """
+# Triton's annotations do not know its own launches:
+# pyright: reportArgumentType=false, reportCallIssue=false
+# pyright: reportAssignmentType=false, reportReturnType=false
 # ruff: noqa: SIM102 -- the outer `if` of a kernel is decided when it is compiled
 
 from typing import NamedTuple
