@@ -186,8 +186,9 @@ class Producer:
                 self.discarded += 1
                 return
             self._ready = chunk
-            if self._due is not None:
-                self._due = max(self._due, done) + self.timer.period
+            # The loop says better when it shows the chunk; until then the next one is due a
+            # chunk's playing time after this one, or after now where nothing was shown yet.
+            self._due = max(self._due or done, done) + self.timer.period
             self._changed.notify_all()
 
     def _over(self, generation: int) -> bool:
