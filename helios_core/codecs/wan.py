@@ -41,9 +41,11 @@ class WanCodec:
 
         # fp16 overflows in this decoder; bf16 costs 59 dB against fp32.
         kind = torch.float32 if dtype == torch.float16 else dtype
-        vae = AutoencoderKLWan.from_pretrained(folder, torch_dtype=kind, local_files_only=True)
-        codec = WanCodec(vae.to(device).eval().requires_grad_(False))
         place = torch.device(device)
+        # Any: the library's decorated `to` is more than the type checker understands.
+        vae: Any = AutoencoderKLWan.from_pretrained(folder, torch_dtype=kind, local_files_only=True)
+        vae.to(place)
+        codec = WanCodec(vae.eval().requires_grad_(False))
         if place.type == "cuda" and torch.cuda.mem_get_info(place)[0] < TILE_BELOW:
             codec.tile()
         return codec

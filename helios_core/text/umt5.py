@@ -41,9 +41,11 @@ class UMT5Encoder:
         from transformers import AutoTokenizer, UMT5EncoderModel
 
         kind = torch.bfloat16 if dtype == torch.float16 else dtype
-        model = UMT5EncoderModel.from_pretrained(folder, dtype=kind, local_files_only=True)
+        # Any: the library's decorated `to` is more than the type checker understands.
+        model: Any = UMT5EncoderModel.from_pretrained(folder, dtype=kind, local_files_only=True)
         words = AutoTokenizer.from_pretrained(tokenizer, local_files_only=True)
-        return UMT5Encoder(model.to(device).eval().requires_grad_(False), words)
+        model.to(device)
+        return UMT5Encoder(model.eval().requires_grad_(False), words)
 
     @torch.no_grad()
     def encode(self, texts: Sequence[str]) -> tuple[Tensor, None]:

@@ -68,7 +68,7 @@ def run(world: World, config: DriftConfig, report: Report) -> None:
     actions = walk(config.seed, config.clips, SEGMENTS * length * info.chunk_frames)
     segments = _segments(world, starts(world, episodes), actions, config)
     at = _moments(actions.shape[1], config.stills)
-    truth = stills(oracle, actions, at.ravel(), height=info.height, width=info.width)
+    truth = stills(oracle, actions, at.ravel().tolist(), height=info.height, width=info.width)
     truth = truth.reshape(config.clips, SEGMENTS, config.stills, *truth.shape[2:])
     made = np.stack([s.stills for s in segments], 1)
     _looks(made, truth, report)
