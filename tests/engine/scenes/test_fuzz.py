@@ -2,6 +2,7 @@
 a look at a file outside the scene's folder."""
 
 import builtins
+import gc
 import copy
 import io
 import os
@@ -178,6 +179,7 @@ def mutate(text: str, kind: str, where: int, size: int, extra: str) -> str:
 @pytest.fixture
 def guarded(tmp_path, monkeypatch):
     """A scene folder, and an alarm for every file that is opened or listed outside it."""
+    gc.collect()  # temporary folders of other tests are listed when they are removed: now, not later
     (tmp_path / "_common.yaml").write_bytes((DEMOS / "_common.yaml").read_bytes())
     seen: list[str] = []
 
