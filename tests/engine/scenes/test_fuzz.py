@@ -2,8 +2,8 @@
 a look at a file outside the scene's folder."""
 
 import builtins
-import gc
 import copy
+import gc
 import io
 import os
 import time
@@ -179,7 +179,7 @@ def mutate(text: str, kind: str, where: int, size: int, extra: str) -> str:
 @pytest.fixture
 def guarded(tmp_path, monkeypatch):
     """A scene folder, and an alarm for every file that is opened or listed outside it."""
-    gc.collect()  # temporary folders of other tests are listed when they are removed: now, not later
+    gc.collect()  # other tests' temporary folders are listed when they go: now, not later
     (tmp_path / "_common.yaml").write_bytes((DEMOS / "_common.yaml").read_bytes())
     seen: list[str] = []
 
