@@ -17,6 +17,7 @@ import av
 import numpy as np
 
 from training.evaluation.statistics import Figure
+from training.pictures import grid, write_png
 
 
 class Report:
@@ -85,9 +86,8 @@ class Report:
         """A contact sheet of pictures [M, H, W, 3]."""
         rows = -(-len(pictures) // columns)
         blank = np.zeros((rows * columns - len(pictures), *pictures.shape[1:]), np.uint8)
-        grid = np.concatenate([pictures, blank]).reshape(rows, columns, *pictures.shape[1:])
-        sheet = np.concatenate([np.concatenate(list(row), 1) for row in grid])
-        write_picture(self.folder / f"{name}.png", sheet)
+        tiles = np.concatenate([pictures, blank]).reshape(rows, columns, *pictures.shape[1:])
+        write_png(self.folder / f"{name}.png", grid(list(tiles)))
 
 
 def write_video(path: Path, frames: np.ndarray, fps: int) -> None:
@@ -99,15 +99,4 @@ def write_video(path: Path, frames: np.ndarray, fps: int) -> None:
         for picture in frames[:, :height, :width]:
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-
-
-def write_picture(path: Path, picture: np.ndarray) -> None:
-    """uint8 [H, W, 3] as PNG."""
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-    with av.open(str(path), "w", format="image2", options={"update": "1"}) as container:
-        stream = container.add_stream("png")
-        stream.height, stream.width = picture.shape[:2]
-        stream.pix_fmt = "rgb24"
-        container.mux(stream.encode(frame))
         container.mux(stream.encode())
