@@ -1,8 +1,9 @@
 """`helios clips`: import, describe, check and view action-labelled clips."""
 
 import argparse
-import sys
 from pathlib import Path
+
+from engine.cli.counting import counting
 
 EXAMPLE = "helios clips import --layout keyboard-mouse downloads/game --out clips/game"
 LAYOUTS = {
@@ -48,7 +49,7 @@ def _import(args: argparse.Namespace) -> int:
         out=args.out, height=height, width=width, licence=args.licence, prompt=args.prompt
     )
     clips = import_module(LAYOUTS[args.layout]).find(args.folder)
-    frames = write_clips(clips, config, layout=args.layout, progress=_show)
+    frames = write_clips(clips, config, layout=args.layout, progress=counting("import", "clips"))
     print(f"\n{len(clips)} clips, {frames} frames imported into {args.out}")
     return 0
 
@@ -59,11 +60,6 @@ def _size(text: str) -> tuple[int, int]:
     except ValueError:
         raise ValueError(f"--size {text!r}: write HEIGHTxWIDTH, as in 128x192") from None
     return height, width
-
-
-def _show(done: int, total: int) -> None:
-    bar = "#" * (24 * done // total)
-    print(f"\rimport [{bar:<24}] {done}/{total} clips", end="", file=sys.stderr, flush=True)
 
 
 def _info(args: argparse.Namespace) -> int:

@@ -1,8 +1,9 @@
 """`helios record`: clips of any Gymnasium game, by a policy or by hand."""
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
+
+from engine.cli.counting import counting
 
 if TYPE_CHECKING:
     from helios_core.actions import ActionSpec
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         frames = _by_hand(mapping, config)
     else:
         player = _scripted(args.actions, mapping.spec) if args.policy == "scripted" else None
-        frames = record(mapping, config, player=player, progress=_show)
+        frames = record(mapping, config, player=player, progress=counting("record", "episodes"))
     print(f"\n{frames} frames recorded into {args.out}")
     return 0
 
@@ -85,14 +86,9 @@ def _by_hand(mapping: "GameMapping", config: "RecordConfig") -> int:
             spec=mapping.spec, layout="streamed", pack_hash="",
         )  # fmt: skip
         window.enter_world(info, bindings, on_bindings=hand.mapper.rebind)
-        return record(mapping, config, player=hand, progress=_show)
+        return record(mapping, config, player=hand, progress=counting("record", "episodes"))
     finally:
         window.close()
-
-
-def _show(done: int, total: int) -> None:
-    bar = "#" * (24 * done // total)
-    print(f"\rrecord [{bar:<24}] {done}/{total} episodes", end="", file=sys.stderr, flush=True)
 
 
 def _scripted(path: str, spec: "ActionSpec") -> "Policy":
