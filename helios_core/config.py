@@ -60,6 +60,9 @@ class TransformerConfig:
     """History attends only to history, so that its keys and values are made once per chunk."""
     prediction: Literal["velocity", "x0"] = "velocity"
     """What the output layer predicts; forward returns a velocity (noise - clean) either way."""
+    carry: bool = False
+    """Noisy tokens also see the newest latent of the history at their own place, and a predicted
+    clean latent is a change to it: where nothing moves, there is nothing to predict."""
     actions: ActionConditioning | None = None
     """None for a model that plays by text."""
 
@@ -163,6 +166,8 @@ class TransformerConfig:
                 raise ValueError(f"{name} = {getattr(self, name)!r}: give one of {allowed}")
         if self.prediction == "x0" and self.in_channels != self.out_channels:
             raise ValueError("prediction = x0 needs out_channels equal to in_channels")
+        if self.carry and not self.multi_term_memory:
+            raise ValueError("carry needs multi_term_memory switched on: it hands on the history")
         if self.actions and self.actions.cross_attention and not self.guidance_cross_attn:
             raise ValueError(
                 "actions reach noisy tokens only: give guidance_cross_attn = True, "

@@ -44,6 +44,11 @@ class History:
     indices: FrameIndices | None = None
     """Where the frames sit in time; None = `frame_indices` of the model's sizes."""
 
+    @property
+    def newest(self) -> Tensor:
+        """The latent right before the chunk [B,C,1,h,w]; zeros where a session begins."""
+        return self.short[:, :, -1:]
+
     def to(self, *args, **kwargs) -> "History":
         """The same history on another device or in another dtype."""
 

@@ -32,6 +32,7 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -64,6 +65,8 @@ class HistoryCache:
 
     layers: tuple[KeyValue, ...]
     indices: FrameIndices | None
+    newest: Tensor
+    """[B,C,1,h,w], for models that carry it on"""
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,7 @@ class HeliosTransformer(nn.Module):
             self.patch_short = Patcher(config.in_channels, dim, patch)
             self.patch_mid = Patcher(config.in_channels, dim, _times(patch, 2))
             self.patch_long = Patcher(config.in_channels, dim, _times(patch, 4))
+        self.patch_carry = Patcher(config.in_channels, dim, patch) if config.carry else None
         self.condition_embedder = TimeTextEmbedding(dim, config.freq_dim, config.text_dim)
         self.actions = ActionEncoder(config.actions, dim) if config.actions else None
         self.blocks = nn.ModuleList(_block(config) for _ in range(config.layers))
@@ -123,6 +127,8 @@ class HeliosTransformer(nn.Module):
             _average(self.patch_embedding, self.patch_short, 1)
             _average(self.patch_embedding, self.patch_mid, 2)
             _average(self.patch_embedding, self.patch_long, 4)
+        if self.patch_carry is not None:
+            nn.init.zeros_(self.patch_carry.weight)
 
     @property
     def layers(self) -> Iterable[Block]:
@@ -152,7 +158,7 @@ class HeliosTransformer(nn.Module):
         for i, block in enumerate(self.layers):
             x, past = block.history_step(x, modulation, table, i == self.config.layers - 1)
             layers.append(past)
-        return HistoryCache(tuple(layers), history.indices)
+        return HistoryCache(tuple(layers), history.indices, history.newest)
 
     def action_cache(
         self,
@@ -214,8 +220,8 @@ class HeliosTransformer(nn.Module):
         )
         x = self._run_blocks(x.to(self.residual_dtype), shared, cache, history, actions)
         out = self.norm_out(x, last_rows, Rows(0, shared.rows.span))
-        velocity = self._unpatch(self.proj_out(out), frames, rows, columns)
-        return self._as_velocity(velocity, noisy, timestep)
+        made = self._unpatch(self.proj_out(out), frames, rows, columns)
+        return self._as_velocity(made, noisy, timestep, history)
 
     def _run_blocks(
         self,
@@ -272,6 +278,8 @@ class HeliosTransformer(nn.Module):
     ) -> tuple[Tensor, Tensor, int]:
         """Tokens [B,N,D], rotary table [N,P,2], and how many of them are history."""
         x = self.patch_embedding(noisy)
+        if self.patch_carry is not None and history is not None:
+            x = x + self.patch_carry(_carried(history.newest, noisy).to(noisy.dtype))
         indices = None if history is None else history.indices
         frames = self.positions.noisy(indices, noisy.shape[2])
         table = self.positions.grid(frames, noisy.shape[3], noisy.shape[4], 1, x.device)
@@ -356,11 +364,26 @@ class HeliosTransformer(nn.Module):
         x = x.view(x.shape[0], frames, rows // ph, columns // pw, ph, pw, -1)
         return x.permute(0, 6, 1, 2, 4, 3, 5).reshape(x.shape[0], -1, frames, rows, columns)
 
-    def _as_velocity(self, out: Tensor, noisy: Tensor, timestep: Tensor) -> Tensor:
+    def _as_velocity(
+        self,
+        out: Tensor,
+        noisy: Tensor,
+        timestep: Tensor,
+        history: History | HistoryCache | None,
+    ) -> Tensor:
         if self.config.prediction == "velocity":
             return out
+        if self.config.carry and history is not None:
+            out = out.float() + _carried(history.newest, noisy).float()
         sigma = (timestep.float() / 1000).clamp(min=MIN_SIGMA).view(-1, 1, 1, 1, 1)
         return (noisy.float() - out.float()) / sigma
+
+
+def _carried(newest: Tensor, noisy: Tensor) -> Tensor:
+    """The newest latent [B,C,1,h,w] under every noisy frame, at the noisy frames' resolution."""
+    if newest.shape[3:] != noisy.shape[3:]:  # a lower stage of a pyramid
+        newest = F.adaptive_avg_pool2d(newest[:, :, 0], noisy.shape[3:])[:, :, None]
+    return newest.expand(-1, -1, noisy.shape[2], -1, -1)
 
 
 def _average(fine: Patcher, coarse: Patcher, factor: int) -> None:

@@ -16,7 +16,7 @@ from helios_core.conditioning import ActionConditioning
 from helios_core.config import TransformerConfig, helios_14b, small
 from helios_core.memory import FrameIndices, frame_indices, make_history
 from helios_core.positions import TABLES_KEPT
-from helios_core.transformer import HeliosTransformer, join_text
+from helios_core.transformer import MIN_SIGMA, HeliosTransformer, join_text
 
 ACTIONS = ActionConditioning(channels=3, window=2, width=8)
 TINY = TransformerConfig(
@@ -380,3 +380,37 @@ def test_small_preset_is_about_ten_million() -> None:
     with torch.device("meta"):
         model = HeliosTransformer(small(channels=24, width=320, layers=8, text_dim=192))
     assert 9e6 < sum(p.numel() for p in model.parameters()) < 17e6
+
+
+CARRY = replace(TINY, carry=True, prediction="x0")
+
+
+def test_a_fresh_model_that_carries_predicts_that_nothing_moves() -> None:
+    given = inputs_of(CARRY)
+    velocity = HeliosTransformer(CARRY).eval()(**given)
+    sigma = (given["timestep"] / 1000).clamp(min=MIN_SIGMA).view(-1, 1, 1, 1, 1)
+    clean = given["noisy"] - sigma * velocity
+    assert torch.allclose(clean, given["history"].newest.expand_as(clean), atol=1e-5)
+
+
+def test_a_model_that_carries_sees_the_newest_latent_in_its_place() -> None:
+    model, given = model_of(CARRY), inputs_of(CARRY)
+    with torch.no_grad():
+        model.proj_out.weight.zero_()
+        before = model._tokens(given["noisy"], None)[0]
+        after, _, head = model._tokens(given["noisy"], given["history"])
+        newest = given["history"].newest.expand_as(given["noisy"])
+        assert torch.allclose(after[:, head:] - before, model.patch_carry(newest), atol=1e-5)
+
+
+def test_carrying_through_the_cache_equals_carrying_without() -> None:
+    model, given = model_of(CARRY), inputs_of(CARRY)
+    plain = model(**given)
+    cached = model(**{**given, "history": model.history_cache(given["history"])})
+    assert torch.allclose(plain, cached, atol=1e-5)
+
+
+def test_carrying_fits_a_lower_stage_of_a_pyramid() -> None:
+    model, given = model_of(CARRY), inputs_of(CARRY, rows=8)
+    small_noisy = given["noisy"][..., :4, :2].contiguous()
+    assert model(**{**given, "noisy": small_noisy}).shape == small_noisy.shape

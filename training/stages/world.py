@@ -146,7 +146,8 @@ def repeat(value: Any, times: int) -> Any:
     if isinstance(value, TextCache):
         return TextCache(_layers(value.layers, times), repeat(value.mask, times))
     if isinstance(value, HistoryCache):
-        return HistoryCache(_layers(value.layers, times), value.indices)
+        layers = _layers(value.layers, times)
+        return HistoryCache(layers, value.indices, repeat(value.newest, times))
     if isinstance(value, ActionCache):
         layers = None if value.layers is None else _layers(value.layers, times)
         return ActionCache(layers, repeat(value.modulation, times))
