@@ -18,12 +18,12 @@ from training.trainer.rundir import RunDir
 BATCH = 4
 
 
-def make(root, samples=40, **loop):
+def make(root, samples=40, matrices="adamw", **loop):
     config = BaseConfig(
         latents="latents", held="held", codec="codec", model=tiny.MODEL, text=tiny.TEXT,
         windows=replace(BaseConfig(latents="", held="", codec="").windows, history=7),
         batch=BATCH, own=OwnHistory(start=0.3, share=0.5),
-        optimiser=OptimiserConfig(lr=1e-3, warmup=8, ema=0.9),
+        optimiser=OptimiserConfig(lr=1e-3, matrices=matrices, warmup=8, ema=0.9),
     )  # fmt: skip
     settings = LoopConfig(**{"samples": samples, "seed": 3, "log_every": 2, **loop})
     context = tiny.context(root)
@@ -45,17 +45,18 @@ def weights(trainer):
     return {k: v.clone() for k, v in trainer.stage.world.state_dict().items()}
 
 
-def test_resuming_is_bit_exact(root, tmp_path_factory):
+@pytest.mark.parametrize("matrices", ["adamw", "muon"])
+def test_resuming_is_bit_exact(root, tmp_path_factory, matrices):
     other = tmp_path_factory.mktemp("other")
     tiny.data(other)
-    whole = make(root)
+    whole = make(root, matrices=matrices)
     whole.run()
-    part = make(other)
+    part = make(other, matrices=matrices)
     part.config = replace(part.config, samples=40)
     while part.clock.samples < 20:
         part._step()
     part.save()
-    resumed = make(other)
+    resumed = make(other, matrices=matrices)
     torch.manual_seed(99)  # nothing may depend on the global generator
     resumed.run()
     assert resumed.clock.samples == whole.clock.samples == 40
@@ -194,3 +195,19 @@ def test_an_unfinished_run_needs_resume(root):
     with pytest.raises(ValueError, match="--resume"):
         steps.run(plan)
     assert isinstance(trainer.rundir, RunDir)
+
+
+def test_muon_moves_the_matrices_inside_blocks_and_adamw_the_rest():
+    block = torch.nn.Parameter(torch.eye(4))
+    bias, table = (torch.nn.Parameter(torch.zeros(shape)) for shape in ((4,), (3, 4)))
+    named = {"dit.blocks.0.proj.weight": block, "dit.blocks.0.proj.bias": bias, "words": table}
+    player = Player(named.items(), OptimiserConfig(lr=0.1, matrices="muon", warmup=0, clip=0.0))
+    gradient = torch.randn(4, 4, generator=torch.Generator().manual_seed(0))
+    block.grad, bias.grad, table.grad = gradient, torch.ones(4), torch.ones(3, 4)
+    player.step(0, 100)
+    kinds = {k.split("/")[1]: k.split("/")[0] for k in player.moments()}
+    assert kinds["dit.blocks.0.proj.weight"] == "momentum_buffer"
+    assert kinds["words"] != "momentum_buffer" != kinds["dit.blocks.0.proj.bias"]
+    step = (torch.eye(4) * (1 - 0.1 * 0.01) - block.detach()) / 0.1
+    size = torch.linalg.svdvals(step) / 0.2 / 2  # muon's rate: 0.2 sqrt(4) for this shape
+    assert ((size > 0.5) & (size < 1.3)).all()  # five rounds bring singular values near one

@@ -1,4 +1,4 @@
-"""One optimiser with its parameters: AdamW, a learning rate by samples seen, clipping, EMA.
+"""Parameters and what moves them: AdamW or Muon, a rate by samples seen, clipping, EMA.
 
 A stage has one player, or two when a generator and a critic take turns. The learning rate is a
 pure function of the samples seen: never of the wall clock, so that resuming and forking agree.
@@ -20,6 +20,9 @@ class OptimiserConfig:
     """AdamW and its schedule."""
 
     lr: float = 1e-3
+    matrices: Literal["adamw", "muon"] = "adamw"
+    """What moves the matrices inside blocks. Muon orthogonalises their steps; its rate is scaled
+    so that one `lr` serves both."""
     betas: tuple[float, float] = (0.9, 0.95)
     eps: float = 1e-8
     weight_decay: float = 0.01
@@ -59,19 +62,7 @@ class Player:
             raise ValueError("nothing to train: no parameter requires a gradient")
         self.steps = 0
         self.rewarm_from = 0  # samples at which a resume without moments restarted the warm-up
-        matrices = [p for p in self.params.values() if p.ndim >= 2]
-        others = [p for p in self.params.values() if p.ndim < 2]
-        groups = [
-            {"params": matrices, "weight_decay": config.weight_decay},
-            {"params": others, "weight_decay": 0.0},
-        ]
-        self.optimiser = torch.optim.AdamW(
-            [g for g in groups if g["params"]],
-            lr=config.lr,
-            betas=config.betas,
-            eps=config.eps,
-            fused=True,
-        )
+        self.optimisers = _optimisers(self.params, config)
         device = "cpu" if config.ema_device == "cpu" else None
         self.ema: dict[str, Tensor] = {}
         if config.ema:
@@ -85,13 +76,21 @@ class Player:
         norm = whole(nn.utils.clip_grad_norm_(grads, self.config.clip or math.inf))
         lr = rate(self.config, samples - self.rewarm_from, total - self.rewarm_from)
         if math.isfinite(float(norm)):
-            for group in self.optimiser.param_groups:
-                group["lr"] = lr
-            self.optimiser.step()
+            self._move(lr)
             self.steps += 1
             self._average()
-        self.optimiser.zero_grad(set_to_none=True)
+        self._forget_gradients()
         return {"grad_norm": float(norm), "lr": lr}
+
+    def _move(self, lr: float) -> None:
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = lr
+            optimiser.step()
+
+    def _forget_gradients(self) -> None:
+        for optimiser in self.optimisers:
+            optimiser.zero_grad(set_to_none=True)
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -117,30 +116,59 @@ class Player:
             average.copy_(held)
 
     def moments(self) -> dict[str, Tensor]:
-        """AdamW's state by parameter name, as tensors only."""
+        """The optimisers' state by parameter name, as tensors only."""
         out = {}
         for name, p in self.params.items():
-            for key, value in self.optimiser.state.get(p, {}).items():
+            for key, value in self._owner(p).state.get(p, {}).items():
                 out[f"{key}/{name}"] = torch.as_tensor(value)
         return out
 
     def touch_moments(self) -> None:
-        """Make AdamW create its state, without a step: zero gradients at a zero rate."""
-        before = [group["lr"] for group in self.optimiser.param_groups]
-        for group in self.optimiser.param_groups:
-            group["lr"] = 0.0
+        """Make the optimisers create their state, without a step: no gradient, no rate."""
         for p in self.params.values():
             p.grad = torch.zeros_like(p)
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
-        for group, lr in zip(self.optimiser.param_groups, before, strict=True):
-            group["lr"] = lr
+        self._move(0.0)  # every later step sets its own rate
+        self._forget_gradients()
 
     def load_moments(self, tensors: dict[str, Tensor]) -> None:
         """Inverse of `moments`."""
         for name, p in self.params.items():
             keys = [k for k in tensors if k.split("/", 1)[1] == name]
-            self.optimiser.state[p] = {k.split("/", 1)[0]: _beside(tensors[k], p, k) for k in keys}
+            state = {k.split("/", 1)[0]: _beside(tensors[k], p, k) for k in keys}
+            self._owner(p).state[p] = state
+
+    def _owner(self, param: nn.Parameter) -> torch.optim.Optimizer:
+        """The optimiser that moves a parameter."""
+        for optimiser in self.optimisers:
+            if any(param is p for g in optimiser.param_groups for p in g["params"]):
+                return optimiser
+        raise AssertionError("every parameter is moved by one optimiser")
+
+
+def _optimisers(
+    params: dict[str, nn.Parameter], config: OptimiserConfig
+) -> list[torch.optim.Optimizer]:
+    """AdamW, and Muon for the matrices inside blocks where the config says so."""
+    inside = {n for n, p in params.items() if p.ndim == 2 and ".blocks." in f".{n}"}
+    if config.matrices == "adamw":
+        inside = set()
+    elif any(local(params[n]) is not params[n] for n in inside):
+        raise ValueError("muon needs whole matrices: give matrices: adamw where weights are sharded")
+    rest = [p for n, p in params.items() if n not in inside]
+    groups = [
+        {"params": [p for p in rest if p.ndim >= 2], "weight_decay": config.weight_decay},
+        {"params": [p for p in rest if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    groups = [g for g in groups if g["params"]]
+    made: list[torch.optim.Optimizer] = []
+    if groups:
+        settings = {"lr": config.lr, "betas": config.betas, "eps": config.eps}
+        made.append(torch.optim.AdamW(groups, fused=True, **settings))
+    if inside:
+        matrices = [params[n] for n in sorted(inside)]
+        settings = {"lr": config.lr, "weight_decay": config.weight_decay}
+        made.append(torch.optim.Muon(matrices, adjust_lr_fn="match_rms_adamw", **settings))
+    return made
 
 
 def _beside(tensor: Tensor, param: Tensor, key: str) -> Tensor:
