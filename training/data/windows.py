@@ -39,6 +39,9 @@ class WindowConfig:
     """Share of the other windows without an anchor."""
     anchor_first: float = 0.2
     """Share anchored at the clip's first latent; the others lie at a log-uniform age."""
+    switched: float = 0.0
+    """Share whose older past is another clip's. What text says then contradicts what history
+    shows, and the target follows the text: how a world learns to obey a new prompt at once."""
     text_dropped: float = 0.1
     action_dropped: float = 0.1
 
@@ -132,6 +135,8 @@ class LatentSet:
         past = torch.where(at >= begun[:, None], start[:, None] + at, -1)
         anchor = self._anchor(offset, begun, config, draw)
         anchor = torch.where(anchor >= 0, start + anchor, -1)
+        if config.switched:
+            past, anchor = self._switch(past, anchor, config, draw)
         target = (start + offset)[:, None] + torch.arange(config.targets)
         keep = draw.host_uniform(batch) >= config.action_dropped
         return Window(
@@ -181,6 +186,25 @@ class LatentSet:
         long_run = offset - begun > 1  # one frame of history is always its own anchor
         anchor = torch.where(dropped & long_run, -1, anchor)
         return torch.where(offset == begun, -1, anchor)
+
+    def _switch(
+        self, past: Tensor, anchor: Tensor, config: WindowConfig, draw: Draw
+    ) -> tuple[Tensor, Tensor]:
+        """In some rows, what lies before a recent switch is the next row's past and anchor."""
+        batch, length = past.shape
+        chosen = draw.host_uniform(batch) < config.switched
+        # Half of them at the switch itself, where obeying is learnt; the others soon after.
+        since = draw.integers(0, length // self.align, batch) * self.align
+        since = torch.where(draw.host_uniform(batch) < 0.5, 0, since)
+        old = torch.arange(length, 0, -1)[None] > since[:, None]
+        switched = torch.where(old, past.roll(1, 0), past)
+        renewed = past.gather(1, (length - since).clamp(max=length - 1)[:, None])[:, 0]
+        renew = (since > 0) & (draw.host_uniform(batch) < 0.5)
+        new_anchor = torch.where(renew, renewed, anchor.roll(1, 0))
+        return (
+            torch.where(chosen[:, None], switched, past),
+            torch.where(chosen, new_anchor, anchor),
+        )
 
     def _texts(self, target: Tensor, dropped: float, draw: Draw) -> list[str]:
         pick = draw.host_uniform(len(target), 2).tolist()

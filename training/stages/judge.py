@@ -31,6 +31,7 @@ PLAIN = {
     "image_to_video": 0.0,
     "partial": 0.0,
     "anchor_dropped": 0.0,
+    "switched": 0.0,
     "text_dropped": 0.0,
     "action_dropped": 0.0,
 }
