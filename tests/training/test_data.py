@@ -78,6 +78,20 @@ def test_anchors_are_old_and_young(latents):
     assert (dropped.past[long_run, 0] == -1).all()
 
 
+def test_a_switched_past_is_another_clips_up_to_the_switch(latents):
+    own = latents.sample(400, WHOLE, Draw(0, 7))
+    window = latents.sample(400, replace(WHOLE, switched=0.3), Draw(0, 7))
+    clip_of = torch.cat([torch.arange(4).repeat_interleave(24), torch.tensor([-1])])
+    ours = clip_of[window.past] == clip_of[window.target]  # [B, 1 + K]; absent ones are not ours
+    changed = (window.past != own.past).any(1)
+    assert 60 <= changed.sum() <= 160
+    assert torch.equal(window.past[~changed], own.past[~changed])
+    assert torch.equal(window.target, own.target)
+    for row in ours[changed][:, 1:]:
+        assert (row[:-1] <= row[1:]).all()  # once switched, the past stays with the target's clip
+    assert (~ours[changed][:, -1]).any() and ours[changed][:, -1].any()
+
+
 def test_texts_follow_their_segments_and_actions_their_latents(latents):
     window = latents.sample(64, WHOLE, Draw(0, 4))
     for target, text, actions in zip(

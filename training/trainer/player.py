@@ -153,7 +153,7 @@ def _optimisers(
     if config.matrices == "adamw":
         inside = set()
     elif any(local(params[n]) is not params[n] for n in inside):
-        raise ValueError("muon needs whole matrices: give matrices: adamw where weights are sharded")
+        raise ValueError("muon needs whole matrices: where weights are sharded, give adamw")
     rest = [p for n, p in params.items() if n not in inside]
     groups = [
         {"params": [p for p in rest if p.ndim >= 2], "weight_decay": config.weight_decay},
