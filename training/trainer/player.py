@@ -162,12 +162,19 @@ def _optimisers(
     groups = [g for g in groups if g["params"]]
     made: list[torch.optim.Optimizer] = []
     if groups:
-        settings = {"lr": config.lr, "betas": config.betas, "eps": config.eps}
-        made.append(torch.optim.AdamW(groups, fused=True, **settings))
+        adamw = torch.optim.AdamW(
+            groups, lr=config.lr, betas=config.betas, eps=config.eps, fused=True
+        )
+        made.append(adamw)
     if inside:
         matrices = [params[n] for n in sorted(inside)]
-        settings = {"lr": config.lr, "weight_decay": config.weight_decay}
-        made.append(torch.optim.Muon(matrices, adjust_lr_fn="match_rms_adamw", **settings))
+        muon = torch.optim.Muon(
+            matrices,
+            lr=config.lr,
+            weight_decay=config.weight_decay,
+            adjust_lr_fn="match_rms_adamw",
+        )
+        made.append(muon)
     return made
 
 
