@@ -8,6 +8,8 @@ Legend: N clips of a shard, F frames, A action channels, H W pixels.
 """
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,12 +97,21 @@ def _finished(config: RenderConfig, missing: list[ShardJob], device: str) -> Ite
     if config.workers < 2:
         yield from map(_render_shard, work)
         return
-    with multiprocessing.get_context("spawn").Pool(config.workers, _one_thread) as pool:
+    with multiprocessing.get_context("spawn").Pool(config.workers, _begin_worker) as pool:
         yield from pool.imap_unordered(_render_shard, work)
 
 
-def _one_thread() -> None:
+def _begin_worker() -> None:
     torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed cannot end its workers, and they would render on for nobody."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _render_shard(work: tuple[RenderConfig, ShardJob, str]) -> ShardJob:
