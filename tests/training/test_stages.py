@@ -128,6 +128,20 @@ def test_a_published_world_is_the_trained_one(tmp_path):
     assert loaded.spec == stage.data.spec
 
 
+def test_base_goes_on_from_published_weights(tmp_path):
+    tiny.data(tmp_path)
+    first = base(tmp_path)
+    first.backward("world", Draw(0, 0), 0)
+    first.player.step(0, 100)
+    first.judge.picture = lambda path: None
+    (tmp_path / "first" / "final").mkdir(parents=True)
+    first.publish(tmp_path / "first" / "final")
+    second = base(tmp_path, init="first")
+    for name, value in first.world.state_dict().items():
+        assert torch.equal(second.world.state_dict()[name], value), name
+    assert set(second.player.params) == set(first.player.params)  # all of it learns on
+
+
 def test_pictures_are_readable(tmp_path):
     image = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
     write_png(tmp_path / "a.png", image)

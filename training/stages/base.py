@@ -22,6 +22,7 @@ from training.losses.flow import TimeConfig, clean_from_velocity, flow_loss, mix
 from training.stages import world as worlds
 from training.stages.context import StepContext
 from training.stages.judge import Judge
+from training.stages.origin import Origin, open_world
 from training.trainer import parallel
 from training.trainer.draw import Draw
 from training.trainer.loop import LoopConfig
@@ -53,7 +54,7 @@ class BaseConfig:
     model: dict[str, Any] = field(default_factory=dict)
     """Arguments of a preset of helios_core.config; `preset` names it (small)."""
     init: str = ""
-    """Step whose published weights to start from, instead of a fresh model."""
+    """Step whose published weights to go on from, or `pack:NAME`, instead of a fresh model."""
     actions: worlds.ActionPath | None = field(default_factory=worlds.ActionPath)
     text: SmallTextConfig = field(default_factory=SmallTextConfig)
     misspelled: float = 0.03
@@ -79,7 +80,8 @@ class BaseStage:
         self.batch = config.batch
         self.data = LatentSet.load(context.folder(config.latents), context.device)
         if config.init:
-            self.world = worlds.load(context.final(config.init), context.device)
+            origin = Origin.named(config.init, config.actions)
+            self.world = open_world(origin, context, self.data)
         else:
             made = worlds.fresh(config.model, config.actions, config.text, self.data)
             self.world = made.to(context.device)

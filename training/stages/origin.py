@@ -22,7 +22,7 @@ from training.data.windows import LatentSet
 from training.stages.context import StepContext
 from training.stages.world import ActionPath, TrainWorld, read_spec
 
-NEW = ("action", "history_key_scale")
+NEW = ("action", "history_key_scale", "patch_carry")
 """Parts of names of parameters that a fitted model may have and its origin lack."""
 
 
@@ -42,6 +42,13 @@ class Origin:
     def __post_init__(self) -> None:
         if bool(self.step) == bool(self.pack):
             raise ValueError("origin: name either a step or a pack")
+
+    @staticmethod
+    def named(name: str, actions: ActionPath | None) -> "Origin":
+        """A step by name, or `pack:NAME`."""
+        if name.startswith("pack:"):
+            return Origin(pack=name.removeprefix("pack:"), actions=actions)
+        return Origin(step=name, actions=actions)
 
 
 def open_world(origin: Origin, context: StepContext, data: LatentSet) -> TrainWorld:
