@@ -20,7 +20,8 @@ from helios_core.world_api import World
 class RolloutSink:
     """Presented chunks as episodes of one dataset."""
 
-    def __init__(self, folder: Path, world: World) -> None:
+    def __init__(self, folder: Path, world: World, *, latents: bool = False) -> None:
+        """`latents` keeps those of every chunk too; a world without any is a ValueError."""
         from engine.rollouts.spec import RolloutSpec
         from engine.rollouts.writer import RolloutWriter
 
@@ -30,6 +31,7 @@ class RolloutSink:
             height=info.height,
             width=info.width,
             actions=info.spec,
+            latents=latents_of(world) if latents else None,
             source=source_of(world),
         )
         self._world = world
@@ -61,6 +63,7 @@ class RolloutSink:
             events=chunk.events,
             offsets=list(offsets),
             plan=_plan(chunk, offsets),
+            latents=chunk.latents if self._writer.spec.latents else None,
         )
 
     def rewound(self, branch: int, parent: FrameId | None) -> None:
@@ -100,6 +103,13 @@ class RolloutSink:
     def _raise_if_stopped(self) -> None:
         if self._writer.error:
             raise OSError(self._writer.error)
+
+
+def latents_of(world: World) -> tuple[int, int, int, int]:
+    """Shape of a chunk's latents, (C, T, h, w)."""
+    if world.info.latents is None:
+        raise ValueError(f"the world {world.info.name} has no latents; record without them")
+    return world.info.latents
 
 
 def source_of(world: World) -> dict[str, Any]:

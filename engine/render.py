@@ -38,6 +38,8 @@ class RenderConfig:
     """An mp4."""
     record: Path | None = None
     """A rollout dataset."""
+    latents: bool = False
+    """Recordings keep the latents of every chunk too."""
     captures: Path = Path("captures")
     """Screenshots and recordings that a scene asks for."""
 
@@ -150,7 +152,8 @@ def _stage(
         studio.obey(effect, chunk)
 
     stage = Stage(on_effect=obey, on_message=say, draw=draw_overlays)
-    studio = Studio(stage, opening.world, StudioConfig(folder=config.captures), say=say)
+    keep = StudioConfig(folder=config.captures, latents=config.latents)
+    studio = Studio(stage, opening.world, keep, say=say)
     stage.add_sink(hashed)
     if film is not None:
         stage.start_film(film)

@@ -28,6 +28,8 @@ class StudioConfig:
 
     folder: Path = Path("captures")
     """Films, screenshots, recordings and saved sessions; made when first needed."""
+    latents: bool = False
+    """Recordings keep the latents of every chunk too."""
 
 
 class Studio:
@@ -39,6 +41,7 @@ class Studio:
         self._stage = stage
         self._world = world
         self._folder = config.folder
+        self._latents = config.latents
         self._say = say
         self._recording: RolloutSink | None = None
         self._recording_folder: Path | None = None
@@ -83,7 +86,7 @@ class Studio:
         A dataset of another kind is a ValueError, a folder that cannot be written an OSError.
         """
         self.stop_recording()
-        self._recording = RolloutSink(folder, self._world)
+        self._recording = RolloutSink(folder, self._world, latents=self._latents)
         self._stage.add_sink(self._recording)
         self._recording_folder = folder
         self._say(f"recording {folder}")

@@ -74,7 +74,6 @@ class WorldModel:
 
     def __init__(self, parts: Parts, info: WorldInfo) -> None:
         config = parts.transformer.config
-        self.info = info
         self.parts = parts
         self._own_negative = parts.negative_prompt
         self.shape = (
@@ -82,6 +81,7 @@ class WorldModel:
             info.height // parts.codec.spatial,
             info.width // parts.codec.spatial,
         )
+        self.info = replace(info, latents=(self.shape[0], parts.chunk_latents, *self.shape[1:]))
         stages, patch = parts.plan.stages, config.patch
         check_pyramid(*self.shape[1:], stages=stages, patch=patch)
         # A fine-tuned pack may have fewer actions than frames ask for: the spec decides.

@@ -46,6 +46,8 @@ class WorldInfo:
     """Prompts worth showing, on the number keys."""
     bindings: dict[str, Any] = field(default_factory=dict)
     """Default device bindings of the pack, as in engine.input."""
+    latents: tuple[int, int, int, int] | None = None
+    """(C, T, h, w) of a chunk's latents; None for a world that draws without any."""
     fingerprint: dict[str, str] = field(default_factory=dict)
     """Device, dtype, torch, threads, kernels: same state and inputs give the same bits under it."""
 

@@ -109,6 +109,7 @@ _EXTRAS = {
     "vizdoom": "games",
     "ale_py": "games",
     "ray": "ray",
+    "rerun": "rerun",
 }
 
 

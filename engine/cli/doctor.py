@@ -21,6 +21,7 @@ EXTRAS = {
     "research": ("pyarrow", "gymnasium", "matplotlib"),
     "games": ("vizdoom", "ale_py", "Box2D"),
     "ray": ("ray",),
+    "rerun": ("rerun",),
 }
 """Extra to the modules that it brings."""
 FEATURES = {
@@ -28,6 +29,7 @@ FEATURES = {
     "research": "recordings as datasets, environments, plots",
     "games": "recording real games",
     "ray": "rollouts on several machines",
+    "rerun": "recordings in the Rerun viewer",
 }
 PROBE = """
 import json, os

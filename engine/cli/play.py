@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--actions", type=Path, metavar="FILE", help="scripted input, `0-23: move_forward`")
     add("--frames", type=int, metavar="N", help="stop after so many frames")
     add("--record", type=Path, metavar="DIR", help="record a rollout dataset from the start")
+    add("--latents", action="store_true", help="recordings keep the latents of every chunk too")
     add("--captures", type=Path, default=Path("captures"), metavar="DIR", help="for F5, F10, F12")
     add("--policy", choices=["stretch", "hold", "drop"], default="stretch", help="for slow worlds")
     add("--window", type=_size, default=(1280, 768), metavar="WxH", help="size of the window")
@@ -91,8 +92,9 @@ def _headless(args: argparse.Namespace) -> int:
     from engine.render import RenderConfig, render
 
     config = RenderConfig(
-        frames=args.frames, out=args.out, record=args.record, captures=args.captures
-    )
+        frames=args.frames, out=args.out, record=args.record, latents=args.latents,
+        captures=args.captures,
+    )  # fmt: skip
     rendered = render(
         opening_config(args),
         config,

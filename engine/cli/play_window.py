@@ -110,7 +110,7 @@ def play_session(
         config=SessionConfig(
             latch=LatchConfig(policy=args.policy),
             rewind=RewindConfig(folder=cache),
-            studio=StudioConfig(folder=args.captures),
+            studio=StudioConfig(folder=args.captures, latents=args.latents),
             scene=str(scene.path) if scene else "",
             fps=opening.fps,
         ),

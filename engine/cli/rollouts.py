@@ -31,7 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     merge.add_argument("dirs", type=Path, nargs="+")
     export = commands.add_parser("export", help="write another format")
     export.add_argument("dir", type=Path)
-    export.add_argument("--format", choices=["frames", "hdf5", "minari"], default="frames")
+    formats = ["frames", "hdf5", "minari", "rerun"]
+    export.add_argument("--format", choices=formats, default="frames")
     export.add_argument("--out", type=Path, required=True)
     view = commands.add_parser("view", help="look at recordings, one or two side by side")
     view.add_argument("dir", type=Path)
@@ -53,6 +54,7 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     add("--device", default="cpu")
     add("--threads", type=int, default=1, help="of torch, in each worker")
     add("--workers", type=int, default=1, help="processes, or Ray actors")
+    add("--latents", action="store_true", help="keep the latents of every chunk too")
     add("--ray", action="store_true", help="on the machines of a Ray cluster")
     add("--out", type=Path, required=True, help="dataset, made or appended to")
 
@@ -78,6 +80,9 @@ def _info(args: argparse.Namespace) -> int:
     print(f"actions: {', '.join(spec.actions.names) or 'none'}")
     if spec.extras:
         print(f"also: {', '.join(c.name for c in spec.extras)}")
+    if spec.latents:
+        chunks = sum(len(set(data.columns(e.index)["chunk"].tolist())) for e in episodes)
+        print(f"latents of {chunks} chunks, each {'x'.join(map(str, spec.latents))}")
     for name in ("pack", "env", "licence", "device", "policy"):
         values = Counter(str(e.header.source[name]) for e in episodes if name in e.header.source)
         if values:
@@ -180,7 +185,7 @@ def _generate(args: argparse.Namespace) -> int:
     config = GenerateConfig(
         pack=args.pack, policy=args.policy, episodes=args.episodes, chunks=args.chunks,
         prompt=args.prompt, seed=args.seed, batch=args.batch, device=args.device,
-        threads=args.threads,
+        threads=args.threads, latents=args.latents,
     )  # fmt: skip
     began = time.monotonic()
     generate(args.out, config, workers=args.workers, ray=args.ray, on_shard=_bar("shard"))

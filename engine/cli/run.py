@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--frames", type=int, metavar="N", help="how many; until the scene ends if not given")
     add("--actions", type=Path, metavar="FILE", help="scripted input, `0-23: move_forward`")
     add("--record", type=Path, metavar="DIR", help="record a rollout dataset")
+    add("--latents", action="store_true", help="recordings keep the latents of every chunk too")
     add("--captures", type=Path, default=Path("captures"), metavar="DIR", help="for screenshots")
     add("--expect", metavar="HASH", help="fail unless the frames have this hash, or begin of one")
     add("--seed", type=int, help="another seed than the scene's")
@@ -52,8 +53,9 @@ def run(args: argparse.Namespace) -> int:
         actions=args.actions,
     )
     config = RenderConfig(
-        frames=args.frames, out=args.out, record=args.record, captures=args.captures
-    )
+        frames=args.frames, out=args.out, record=args.record, latents=args.latents,
+        captures=args.captures,
+    )  # fmt: skip
     rendered = render(
         opening,
         config,

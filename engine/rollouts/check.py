@@ -70,6 +70,23 @@ def _check_frames(data: RolloutDataset, episode: Episode) -> Iterator[str]:
             yield f"{name}: its start state is empty"
     except (OSError, ValueError, IndexError) as error:
         yield f"{name}: its start state cannot be read: {error}"
+    if data.spec.latents:
+        yield from _check_latents(data, episode)
     parent = episode.header.parent
     if parent is not None and not 0 <= parent[0] < len(data.episodes):
         yield f"{name}: its parent {parent[0]} is not in this dataset"
+
+
+def _check_latents(data: RolloutDataset, episode: Episode) -> Iterator[str]:
+    """Every chunk that has frames has its latents, and they are numbers."""
+    name = f"episode {episode.index}"
+    try:
+        found = data.latents(episode.index)
+    except (OSError, ValueError) as error:
+        yield f"{name}: its latents cannot be read: {error}"
+        return
+    chunks = set(data.columns(episode.index)["chunk"].tolist())
+    if missing := sorted(chunks - set(found)):
+        yield f"{name}: {len(missing)} of {len(chunks)} chunks lack latents, the first {missing[0]}"
+    if broken := sorted(k for k, latents in found.items() if not np.isfinite(latents).all()):
+        yield f"{name}: the latents of chunk {broken[0]} are not numbers"

@@ -65,7 +65,7 @@ def open_writer(root: Path, data: RolloutDataset, world: World) -> RolloutWriter
         )
     spec = RolloutSpec(
         fps=data.spec.fps, height=data.spec.height, width=data.spec.width,
-        actions=data.spec.actions, source=source_of(world),
+        actions=data.spec.actions, latents=data.spec.latents, source=source_of(world),
     )  # fmt: skip
     return RolloutWriter.open(root, spec)
 
@@ -81,7 +81,7 @@ def branch(
     turn = max(i for i, chunk in enumerate(chunks) if chunk.first <= change.frame)
     state = start_state(world, data, episode)
     for chunk in chunks[:turn]:
-        state, _ = step(world, state, chunk)
+        state, _, _ = step(world, state, chunk)
     if change.seed is not None:
         state = replace(state, seed=change.seed)
     first = chunks[turn].first
@@ -94,9 +94,9 @@ def branch(
     )  # fmt: skip
     frames = []
     for chunk in list(altered(data, chunks, change))[turn:]:
-        state, pictures = step(world, state, chunk)
+        state, latents, pictures = step(world, state, chunk)
         frames.append(pictures[chunk.offsets])
-        _write(writer, chunk, state, pictures)
+        _write(writer, chunk, state, latents, pictures)
     writer.end_episode()
     return Branched(
         episode=index,
@@ -135,7 +135,9 @@ def _shift(edit: Edit, first: int, count: int) -> Edit | None:
     return replace(edit, first=begin, end=end) if begin < min(end, count) else None
 
 
-def _write(writer: RolloutWriter, chunk: LoggedChunk, state: Any, pictures: np.ndarray) -> None:
+def _write(
+    writer: RolloutWriter, chunk: LoggedChunk, state: Any, latents: Any, pictures: np.ndarray
+) -> None:
     places = chunk.offsets
     record = chunk.record
     if len(places) < len(pictures):
@@ -143,7 +145,7 @@ def _write(writer: RolloutWriter, chunk: LoggedChunk, state: Any, pictures: np.n
     writer.write(
         pictures[places], chunk.requested, chunk.applied[places], prompt=state.prompt.text,
         prompt_weight=state.prompt.weight, chunk=chunk.index, latch_time=chunk.latch_time,
-        offsets=places.tolist(), plan=record,
+        offsets=places.tolist(), plan=record, latents=latents,
     )  # fmt: skip
 
 

@@ -90,6 +90,8 @@ class EnvConfig:
     """Makes the true world of a seed, whose facts rewards may use."""
     record: str = ""
     """Folder of a rollout recording of every episode."""
+    latents: bool = False
+    """Keep the latents of every chunk in the recording."""
 
     def __post_init__(self) -> None:
         if self.step not in ("chunk", "frame"):

@@ -80,7 +80,7 @@ class EnvLine:
         self.reward: Callable = resolve(config.reward)
         self.terminated: Callable = resolve(config.terminated)
         self._make_oracle = resolve(config.oracle)
-        self._recorder = Recorder(Path(record), world) if record else None
+        self._recorder = Recorder(Path(record), world, latents=config.latents) if record else None
         self._oracle: Any = None
         self._chunk: LineChunk | None = None
         self._offset = 0

@@ -1,8 +1,8 @@
-"""Recordings in other people's formats: Minari, plain HDF5, or pictures with a table.
+"""Recordings in other people's formats: Minari, plain HDF5, Rerun, or pictures with a table.
 
     export(RolloutDataset.open("runs/first"), Path("out"), "frames")
 
-HDF5 needs h5py. F frames of an episode, A action channels.
+HDF5 needs h5py, Rerun its own package. F frames of an episode, A action channels.
 """
 
 import csv
@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from engine.rollouts.reader import RolloutDataset
+from engine.rollouts.rerun_export import rerun_episodes
 
-FORMATS = ("frames", "hdf5", "minari")
+FORMATS = ("frames", "hdf5", "minari", "rerun")
 BLOCK = 64
 """Frames decoded at a time, so that memory stays small."""
 
@@ -33,7 +34,9 @@ def export(
     if out.exists() and any(out.iterdir()):
         raise ValueError(f"{out} is not empty; choose a new folder")
     out.mkdir(parents=True, exist_ok=True)
-    write = {"frames": _frames, "hdf5": _hdf5, "minari": _minari}[kind]
+    write = {
+        "frames": _frames, "hdf5": _hdf5, "minari": _minari, "rerun": rerun_episodes
+    }[kind]  # fmt: skip
     for done in write(data, out):
         on_episode(done, len(data.episodes))
 

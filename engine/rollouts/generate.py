@@ -53,6 +53,8 @@ class GenerateConfig:
     device: str = "cpu"
     threads: int = 1
     """Threads of torch in each worker."""
+    latents: bool = False
+    """Keep the latents of every chunk too."""
 
     def __post_init__(self) -> None:
         if min(self.episodes, self.chunks, self.batch, self.threads) < 1:
@@ -190,7 +192,10 @@ def _walk(folder: Path, config: GenerateConfig, seeds: Sequence[int]) -> None:
     policies = [make_policy(config.policy, info.spec, seed=seed) for seed in seeds]
     lines = [Line(world, world.start(seed=s, prompt=own[s % len(own)])) for s in seeds]
     source = {"policy": config.policy}
-    recorders = [Recorder(folder / f"row-{i:03d}", world, source=source) for i in range(len(seeds))]
+    recorders = [
+        Recorder(folder / f"row-{i:03d}", world, latents=config.latents, source=source)
+        for i in range(len(seeds))
+    ]
     for line, recorder in zip(lines, recorders, strict=True):
         recorder.begin(line.state)
     frames = [np.zeros((1, info.height, info.width, 3), np.uint8)] * len(seeds)

@@ -1,14 +1,16 @@
 """The recording in progress: a folder that a killed process leaves readable.
 
 `journal/` holds `header.json`, `episodes.jsonl` (a line per beginning and per end), `frames.arrow`
-(an Arrow stream, one batch per chunk, flushed), `video.mp4` (fragmented) and the start states.
-Row i of the stream is frame i of the video. Video goes first and rows second, so what is in both
-is whole; reading stops at the last whole chunk. Publication is in `publish`.
+(an Arrow stream, one batch per chunk, flushed), `video.mp4` (fragmented), the start states and, if
+asked for, `latents.arrow`. Row i of the stream is frame i of the video. Video and latents go first
+and rows last, so what is in all is whole; reading stops at the last whole chunk. Publication is in
+`publish`.
 """
 
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from engine.rollouts.latents import LatentsLog, keys
 from engine.rollouts.layout import write_json
 from engine.rollouts.record import ChunkRecord, EpisodeHeader
 from engine.rollouts.spec import Column, RolloutSpec
 from engine.rollouts.video import FrameEncoder, VideoConfig, count_fragments
 
 HEADER, EPISODES, FRAMES, VIDEO = "header.json", "episodes.jsonl", "frames.arrow", "video.mp4"
+LATENTS = "latents.arrow"
 MARKS = (
     Column(name="journal.episode", dtype="int64"),
     Column(name="journal.prompt", dtype="string"),
@@ -66,6 +70,7 @@ class Journal:
         self._video = FrameEncoder(
             folder / VIDEO, fps=spec.fps, height=spec.height, width=spec.width, config=video
         )
+        self._latents = LatentsLog(folder / LATENTS, spec.latents) if spec.latents else None
         self._episode: int | None = None
         self._closed = False
         write_json(folder / HEADER, {"part": part, "spec": spec.to_dict()})
@@ -89,6 +94,9 @@ class Journal:
         }
         values = marks | record.hashed()
         self._video.append(record.frames)
+        if self._latents is not None and record.latents is not None:
+            chunk = int(record.columns["chunk"][0])
+            self._latents.append(self._episode, chunk, record.latents)
         arrays = [arrow_array(c, values[c.name]) for c in MARKS + self.spec.columns]
         self._rows.write_batch(pa.record_batch(arrays, schema=self._schema))
 
@@ -101,14 +109,10 @@ class Journal:
         if self._closed:
             return
         self._closed = True
-        try:
-            self._video.close()
-        finally:
-            try:
-                self._rows.close()
-            finally:
-                self._frames.close()
-                self._lines.close()
+        with ExitStack() as files:
+            for file in (self._lines, self._frames, self._rows, self._latents, self._video):
+                if file is not None:
+                    files.callback(file.close)
 
     def _line(self, body: dict[str, Any]) -> None:
         data = json.dumps(body, ensure_ascii=False).encode() + b"\n"
@@ -146,6 +150,18 @@ class JournalView:
     def video(self) -> Path:
         return self.folder / VIDEO
 
+    def latents(self) -> Iterator[pa.RecordBatch]:
+        """The latents of the chunks that have rows; the episodes' own numbers."""
+        wanted = {
+            pair
+            for e in self.episodes
+            for chunk in self.rows["chunk"].slice(e.first_row, e.length).unique().to_pylist()
+            for pair in [(e.index, chunk)]
+        }
+        for batch in _batches(self.folder / LATENTS):
+            if keys([batch]) <= wanted:
+                yield batch
+
 
 def read_journal(folder: Path) -> JournalView | None:
     """Read what is whole; None if there is no journal, or it died before its first chunk."""
@@ -156,9 +172,11 @@ def read_journal(folder: Path) -> JournalView | None:
     spec = RolloutSpec.from_dict(header["spec"])
     batches = list(_batches(folder / FRAMES))
     filmed = count_fragments(folder / VIDEO)
+    drawn = keys(_batches(folder / LATENTS)) if spec.latents else None
     kept, rows = [], 0
     for batch in batches:
-        if rows + batch.num_rows > filmed:
+        place = (batch["journal.episode"][0].as_py(), batch["chunk"][0].as_py())
+        if rows + batch.num_rows > filmed or (drawn is not None and place not in drawn):
             break
         kept.append(batch)
         rows += batch.num_rows

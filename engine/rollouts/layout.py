@@ -1,7 +1,8 @@
 """Where the files of a dataset are, and how one is replaced without ever being half there.
 
 The folder is LeRobot v3: `data/`, `videos/`, `meta/`. Ours are `meta/helios.json` (the spec and
-the published parts), `states/` (start state per episode) and, while a writer records, `journal/`.
+the published parts), `states/` (start state per episode), `latents/` where they were asked for
+and, while a writer records, `journal/`.
 A *part* is what one journal became: one mp4 and one parquet file, many episodes. Pure paths; the
 contents belong to `publish`, `journal` and `reader`.
 """
@@ -57,6 +58,10 @@ class Layout:
     def states(self, part: int) -> Path:
         chunk, file = divmod(part, FILES_PER_CHUNK)
         return self.root / f"states/chunk-{chunk:03d}/file-{file:03d}.parquet"
+
+    def latents(self, part: int) -> Path:
+        chunk, file = divmod(part, FILES_PER_CHUNK)
+        return self.root / f"latents/chunk-{chunk:03d}/file-{file:03d}.parquet"
 
     @property
     def info(self) -> Path:

@@ -40,6 +40,8 @@ class LineChunk:
     plan: LatchPlan
     frames: np.ndarray
     """uint8 [F, H, W, 3]."""
+    latents: Any
+    """[1, C, T, h, w] for `World.decode(state_after, latents)`; None if the world has none."""
     batch: tuple[int, int] | None
     """(worlds in the forward pass, row of this one); None if it was made alone."""
 
@@ -119,7 +121,7 @@ def advance(
         groups.setdefault((line.fresh, plan.crossfade), []).append(i)
     made: dict[int, LineChunk] = {}
     for rows in groups.values():
-        after, frames = forward(world, [before[i] for i in rows], [plans[i] for i in rows])
+        after, latents, frames = forward(world, [before[i] for i in rows], [plans[i] for i in rows])
         for row, i in enumerate(rows):
             lines[i].accept(after[row], frames[row])
             made[i] = LineChunk(
@@ -128,16 +130,17 @@ def advance(
                 requested=requested[i],
                 plan=plans[i],
                 frames=frames[row],
+                latents=latents[row : row + 1] if world.info.latents else None,
                 batch=(len(rows), row) if len(rows) > 1 else None,
             )
     return [made[i] for i in range(len(lines))]
 
 
-def forward(world: World, states: list, plans: list[LatchPlan]) -> tuple[list, np.ndarray]:
-    """States after, and frames [N, F, H, W, 3]."""
+def forward(world: World, states: list, plans: list[LatchPlan]) -> tuple[list, Any, np.ndarray]:
+    """States after, latents of N rows, and frames [N, F, H, W, 3]."""
     if len(states) == 1:
         after, latents = generate(world, states[0], plans[0])
-        return [after], world.decode(after, latents)[None]
+        return [after], latents, world.decode(after, latents)[None]
     shot = []
     for state, plan in zip(states, plans, strict=True):
         if plan.cut is not None:
@@ -147,4 +150,4 @@ def forward(world: World, states: list, plans: list[LatchPlan]) -> tuple[list, n
     actions = [plan.applied if world.info.spec.size else None for plan in plans]
     prompts = [plan.prompt for plan in plans]
     after, latents = world.generate_batch(shot, actions, prompts, crossfade=plans[0].crossfade)
-    return after, world.decode_batch(after, latents)
+    return after, latents, world.decode_batch(after, latents)

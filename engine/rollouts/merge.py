@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from engine.rollouts.latents import moved, stored_batches
 from engine.rollouts.layout import Layout, Part, read_record, write_record
 from engine.rollouts.lock import FolderLock
 from engine.rollouts.publish import NewEpisode, NewPart, publish_part
@@ -123,10 +124,20 @@ def _publish(layout: Layout, group: list[_Piece]) -> int:
             rows=pa.concat_tables(rows),
             episodes=episodes,
             videos=[(p.video, sum(e.length for e in p.episodes)) for p in group],
+            latents=_latents(group) if spec.latents else (),
             origins=origins,
         ),
     )
     return len(episodes)
+
+
+def _latents(group: Sequence[_Piece]) -> Iterator[pa.RecordBatch]:
+    """The latents of all pieces; the first episode of the group is number 0."""
+    before = 0
+    for piece in group:
+        stored = stored_batches(Layout(piece.data.root).latents(piece.number))
+        yield from moved(stored, before - piece.episodes[0].index)
+        before += len(piece.episodes)
 
 
 def _base(piece: _Piece, parts: Sequence[Part], origins: dict[str, int]) -> int:

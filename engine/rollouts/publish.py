@@ -6,7 +6,7 @@ open publishes it again to the same names: the outcome is the same.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.rollouts.journal import JournalView, arrow_array, remove_journal
+from engine.rollouts.latents import moved, write_latents
 from engine.rollouts.layout import (
     DATA_PATH,
     FILES_PER_CHUNK,
@@ -60,6 +61,8 @@ class NewPart:
     episodes: Sequence[NewEpisode]
     videos: Sequence[tuple[Path, int]]
     """The mp4s whose first so many frames, one after the other, are those of the rows."""
+    latents: Iterable[pa.RecordBatch] = ()
+    """Rows of `latents`, if the spec keeps them; the first episode of the part is number 0."""
     origins: dict[str, int] = field(default_factory=dict)
     """See `layout.Part`."""
 
@@ -77,9 +80,11 @@ def publish_journal(layout: Layout, view: JournalView) -> Part:
         for e in view.episodes
     ]
     rows = view.rows.select([c.name for c in view.spec.columns])
+    latents = moved(view.latents(), -view.episodes[0].index) if view.spec.latents else ()
     new = NewPart(
-        number=view.part, rows=rows, episodes=episodes, videos=[(view.video, rows.num_rows)]
-    )
+        number=view.part, rows=rows, episodes=episodes, videos=[(view.video, rows.num_rows)],
+        latents=latents,
+    )  # fmt: skip
     part = publish_part(layout, new)
     remove_journal(view.folder)
     return part
@@ -96,6 +101,9 @@ def publish_part(layout: Layout, new: NewPart) -> Part:
     replace_file(layout.data(new.number), lambda path: _write_rows(path, rows, new))
     replace_file(layout.video(new.number), lambda path: copy_packets(new.videos, path))
     _write_states(layout, new, first_episode)
+    if shape := spec.latents:
+        found = moved(new.latents, first_episode)
+        replace_file(layout.latents(new.number), lambda path: write_latents(path, shape, found))
     table = _episode_table(spec, new, first_episode, first_frame)
     replace_file(layout.episodes(new.number), lambda path: pq.write_table(table, path))
     part = Part(

@@ -2,7 +2,7 @@
 
 Opens what `RolloutWriter` published and also a journal that is being written or that a killed
 process left, both as of the moment of opening. Decodes only what is asked for; open files and
-tables are bounded. Not here: latents, augmentation, batching (training).
+tables are bounded. Not here: augmentation, batching (training).
 
     data = RolloutDataset.open("runs/first")
     for window in data.windows(24, seed=0): ...
@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.rollouts.journal import JournalView, read_journal
+from engine.rollouts.latents import read_latents, unpacked
 from engine.rollouts.layout import Layout, Part, read_record
 from engine.rollouts.publish import read_tasks
 from engine.rollouts.record import EpisodeHeader
@@ -140,6 +141,15 @@ class RolloutDataset:
             self._layout.states(info.part), filters=[("episode_index", "==", episode)]
         )
         return table["state"][0].as_py()
+
+    def latents(self, episode: int) -> dict[int, np.ndarray]:
+        """Chunk number to its latents, float32 [C, T, h, w], as `World.decode` takes them."""
+        info, shape = self._episode(episode), self.spec.latents
+        if shape is None:
+            raise ValueError(f"{self.root} was recorded without latents")
+        if self._journal is not None and info.part == self._journal.part:
+            return unpacked(self._journal.latents(), episode, shape)
+        return read_latents(self._layout.latents(info.part), episode, shape)
 
     def windows(
         self,

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.rollouts.latents import latent_array
 from engine.rollouts.spec import RolloutSpec
 
 
@@ -106,6 +107,8 @@ class ChunkRecord:
     prompt: str
     columns: Mapping[str, Any]
     """Every column of the spec but the hash: arrays [F] or [F, size]."""
+    latents: np.ndarray | None = None
+    """float32 [C, T, h, w], with the first record of a chunk where the spec keeps them."""
 
     def hashed(self) -> dict[str, Any]:
         """The columns with each frame's hash; costly, so the writer's thread does it."""
@@ -128,6 +131,7 @@ def chunk_record(
     offsets: Sequence[int] | None,
     plan: PlanRecord,
     extra: Mapping[str, Any],
+    latents: Any,
 ) -> ChunkRecord:
     """Check the parts of one chunk against the spec; a ValueError says which one is wrong."""
     frames = np.asarray(frames)
@@ -160,7 +164,10 @@ def chunk_record(
     columns = {
         c.name: c.array(values[c.name], count) for c in spec.columns if c.name != "frame.hash"
     }
-    return ChunkRecord(frames=frames, prompt=prompt, columns=columns)
+    kept = None
+    if latents is not None and spec.latents is not None:
+        kept = latent_array(latents, spec.latents)
+    return ChunkRecord(frames=frames, prompt=prompt, columns=columns, latents=kept)
 
 
 def frame_hashes(frames: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.recording import source_of
+from engine.recording import latents_of, source_of
 from engine.rollouts.lines import LineChunk
 from engine.rollouts.record import PlanRecord
 from engine.rollouts.spec import Column, RolloutSpec
@@ -26,11 +26,20 @@ OUTCOME = (Column(name="next.reward"), Column(name="next.done", dtype="bool"))
 class Recorder:
     """Episodes of one line of play in one dataset."""
 
-    def __init__(self, root: Path, world: World, *, source: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        world: World,
+        *,
+        latents: bool = False,
+        source: dict[str, Any] | None = None,
+    ) -> None:
+        """`latents` keeps those of every chunk too; `source` adds facts to the world's own."""
         info = world.info
         spec = RolloutSpec(
             fps=info.fps, height=info.height, width=info.width, actions=info.spec,
-            extras=OUTCOME, source={**source_of(world), **(source or {})},
+            extras=OUTCOME, latents=latents_of(world) if latents else None,
+            source={**source_of(world), **(source or {})},
         )  # fmt: skip
         self._world = world
         self.writer = RolloutWriter.open(root, spec)
@@ -65,7 +74,7 @@ class Recorder:
             chunk=chunk.state_before.chunk, plan=record, events=plan.events,
             latch_time=chunk.state_before.chunk * info.chunk_seconds,
             age_ms=1000.0 * np.arange(count) / info.fps,
-            extra={"next.reward": rewards, "next.done": ends},
+            extra={"next.reward": rewards, "next.done": ends}, latents=chunk.latents,
         )  # fmt: skip
 
     def end(self) -> None:

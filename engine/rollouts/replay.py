@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from engine.director import Cut, LatchPlan
-from engine.maker import generate
 from engine.rollouts.lines import forward
 from engine.rollouts.reader import Episode, RolloutDataset
 from engine.rollouts.record import PlanRecord, frame_hashes
@@ -67,6 +66,8 @@ class ReplayedChunk:
     logged: LoggedChunk
     state_before: Any
     state_after: Any
+    latents: Any
+    """[1, C, T, h, w] for `World.decode`; None if the world has none."""
     frames: np.ndarray
     """uint8 [N, H, W, 3]."""
 
@@ -139,20 +140,19 @@ def replay(world: World, data: RolloutDataset, episode: int) -> Iterator[Replaye
     """Make an episode again, chunk by chunk, at the batch size and row of its log."""
     state = start_state(world, data, episode)
     for logged in logged_chunks(data, episode, chunk_frames=world.info.chunk_frames):
-        after, frames = step(world, state, logged)
-        yield ReplayedChunk(logged=logged, state_before=state, state_after=after, frames=frames)
+        after, latents, frames = step(world, state, logged)
+        yield ReplayedChunk(
+            logged=logged, state_before=state, state_after=after, latents=latents, frames=frames
+        )
         state = after
 
 
-def step(world: World, state: Any, logged: LoggedChunk) -> tuple[Any, np.ndarray]:
-    """One logged chunk; (state, frames [N, H, W, 3])."""
-    batch = logged.record.batch
-    if batch is None:
-        after, latents = generate(world, state, logged.plan)
-        return after, world.decode(after, latents)
-    size, row = batch
-    states, frames = forward(world, [state] * size, [logged.plan] * size)
-    return states[row], frames[row]
+def step(world: World, state: Any, logged: LoggedChunk) -> tuple[Any, Any, np.ndarray]:
+    """One logged chunk; (state, latents or None, frames [N, H, W, 3])."""
+    size, row = logged.record.batch or (1, 0)
+    states, latents, frames = forward(world, [state] * size, [logged.plan] * size)
+    own = latents[row : row + 1] if world.info.latents else None
+    return states[row], own, frames[row]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -93,6 +93,8 @@ class RolloutSpec:
     """Channels of the requested and of the applied action."""
     extras: tuple[Column, ...] = ()
     """Further columns that every `write` must fill, such as a pose or a reward."""
+    latents: tuple[int, int, int, int] | None = None
+    """(C, T, h, w) where the latents of every chunk are kept too."""
     source: Mapping[str, Any] = field(default_factory=dict)
     """Pack name and hash or environment id, licence, device, dtype, engine version, fingerprint.
     Stored per episode; it may differ between the sessions that fill one dataset."""
@@ -130,6 +132,9 @@ class RolloutSpec:
         if self.extras != other.extras:
             mine, theirs = (", ".join(c.name for c in s.extras) or "none" for s in (self, other))
             found.append(f"extra columns are {mine}, not {theirs}")
+        if self.latents != other.latents:
+            mine, theirs = (s.latents or "not kept" for s in (self, other))
+            found.append(f"latents are {mine}, not {theirs}")
         return found
 
     def to_dict(self) -> dict[str, Any]:
@@ -142,6 +147,7 @@ class RolloutSpec:
                 {"name": c.name, "dtype": c.dtype, "size": c.size, "names": list(c.names)}
                 for c in self.extras
             ],
+            "latents": self.latents and list(self.latents),
             "source": dict(self.source),
         }
 
@@ -150,4 +156,7 @@ class RolloutSpec:
         """Inverse of `to_dict`."""
         extras = tuple(Column(**{**row, "names": tuple(row["names"])}) for row in body["extras"])
         actions = ActionSpec.from_dict(body["actions"])
-        return RolloutSpec(**{**body, "actions": actions, "extras": extras})
+        latents = body.get("latents")  # recordings from before these were kept say nothing
+        if latents is not None:
+            latents = (latents[0], latents[1], latents[2], latents[3])
+        return RolloutSpec(**{**body, "actions": actions, "extras": extras, "latents": latents})

@@ -83,7 +83,7 @@ class RolloutWriter:
             raise
         self._journal: Journal | None = None
         self._header: tuple[EpisodeHeader, bytes | None] | None = None
-        self._length = 0
+        self._length, self._chunk = 0, -1
         self._closed = False
         self._status = WriterStatus()
         self._noting = threading.Lock()
@@ -138,21 +138,27 @@ class RolloutWriter:
         offsets: Sequence[int] | None = None,
         plan: PlanRecord = PLAIN,
         extra: Mapping[str, Any] | None = None,
+        latents: Any = None,
     ) -> None:
         """Queue one chunk (or the presented part of it); the arrays must not change afterwards.
 
         `offsets` are the places of the frames in their chunk where some were not presented.
+        `latents` are those of the whole chunk, wanted where the spec keeps them.
         """
         self._check_open()
         if self._header is None:
             raise ValueError("no episode is open; call begin_episode first")
         header, state = self._header
+        if self.spec.latents and latents is None:
+            raise ValueError("this recording keeps latents, and a chunk came without")
+        known = self._length > 0 and chunk == self._chunk  # the second part of a chunk
         record = chunk_record(
             self.spec, frames, requested, applied, seed=header.seed, prompt=prompt,
             prompt_weight=prompt_weight, chunk=chunk, latch_time=latch_time, events=events,
             age_ms=np.zeros(len(frames)) if age_ms is None else age_ms, offsets=offsets,
-            plan=plan, extra=extra or {},
+            plan=plan, extra=extra or {}, latents=None if known else latents,
         )  # fmt: skip
+        self._chunk = chunk
         if self._length == 0:
             index = self._episode
             self._put(lambda: self._begin(index, header, state))

@@ -73,8 +73,9 @@ def test_planning_beats_a_random_walk_in_the_null_world():
     assert (ends[:, 0] <= ends[:, 1]).mean() > 0.7 and ends[:, 0].mean() < ends[:, 1].mean()
 
 
-def test_planning_is_under_120_lines():
-    assert len((EXAMPLES / "planning.py").read_text().splitlines()) < 120
+@pytest.mark.parametrize("name", ["planning", "policy_evaluation"])
+def test_an_experiment_is_under_120_lines(name):
+    assert len((EXAMPLES / f"{name}.py").read_text().splitlines()) < 120
 
 
 def test_the_same_world_ranks_policies_the_same():

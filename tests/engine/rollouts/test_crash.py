@@ -75,6 +75,9 @@ def _check_frames(data):
         expected = [shade(e.index, i) for i in range(e.length)]
         np.testing.assert_allclose(greys, expected, atol=3)
         assert data.state(e.index) == b"s" * 100
+        latents = data.latents(e.index)
+        assert sorted(latents) == list(range(e.length // CHUNK))
+        assert all((values == expected[k * CHUNK]).all() for k, values in latents.items())
         assert e.length == (2 + e.index % 4) * CHUNK or not e.complete
 
 
