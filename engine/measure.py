@@ -26,6 +26,7 @@ from engine.latch import LatchConfig, Policy, quantile
 from engine.loop import Loop, LoopConfig
 from engine.maker import ChunkMaker, Place
 from engine.meter import resident_bytes
+from engine.opening import first_state
 from engine.present.api import HudData, Overlay, Presenter
 from engine.rewind import RewindConfig
 from engine.session import Session, SessionConfig
@@ -258,13 +259,13 @@ class _Makes:
         pass
 
 
-def measure_play(world: World, presenter: Presenter, *, events: int, prompt: str) -> PlayResult:
+def measure_play(world: World, presenter: Presenter, *, events: int) -> PlayResult:
     """Play a world in a window, press keys, and look at everything."""
     clock, info = RealClock(), world.info
     bindings = bindings_from(info.spec, pack=info.bindings)
     keys = keys_of(info.spec, bindings)
     tracer = Tracer(presenter, clock, keys, events=events if keys else 0)
-    session = session_of(world, bindings, tracer, clock, prompt=prompt)
+    session = session_of(world, bindings, tracer, clock)
     makes = _Makes()
     session.stage.add_sink(makes)
     frames = None if keys else WARM_CHUNKS * 4 * info.chunk_frames
@@ -342,13 +343,12 @@ def session_of(
     clock: Clock,
     *,
     policy: Policy = "stretch",
-    prompt: str = "",
 ) -> Session:
-    """A session of free play with nothing on disk but the input log."""
+    """A session of free play as the pack begins, with nothing on disk but the input log."""
     session = Session(
         world,
         PassThrough(),
-        Place(state=world.start(seed=0, prompt=prompt)),
+        Place(state=first_state(world, seed=0)),
         InputMapper(world.info.spec, bindings, fps=world.info.fps),
         presenter=presenter,
         clock=clock,

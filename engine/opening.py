@@ -25,7 +25,7 @@ from engine.session_file import (
     refuse_other_world,
 )
 from engine.video import read_clip, read_image
-from helios_core.world_api import World
+from helios_core.world_api import Preset, World, WorldInfo
 
 if TYPE_CHECKING:
     from engine.scenes.load import SceneFile
@@ -112,7 +112,7 @@ def open_play(
     )
     mapper = InputMapper(info.spec, bindings, fps=info.fps)
     script = () if config.actions is None else (ScriptedInput.read(config.actions, info.spec),)
-    presets = [p.text for p in scene.scene.presets.values()] if scene else info.presets
+    texts = [p.text for p in scene.scene.presets.values()] if scene else _prompts(info)
     on_loading("ready", 1.0)
     return Opening(
         world=world,
@@ -121,7 +121,7 @@ def open_play(
         bindings=bindings,
         mapper=mapper,
         sources=script,
-        presets=tuple(presets),
+        presets=tuple(texts),
         prompt=config.prompt if saved else None,
         title=scene.scene.title if scene else info.name,
         fps=(scene.scene.fps if scene else None) or info.fps,
@@ -198,21 +198,39 @@ def _place(
         state = world.load_state(saved.state)
         return Place(state=state, director=saved.director if own else None)
     start = scene.scene.start if scene else None
-    image, clip = config.image, config.clip
+    image, clip, prompt = config.image, config.clip, config.prompt
     if scene and start and image is None and clip is None:
         image = start.image.resolve_in(scene.folder) if start.image else None
         clip = start.clip.resolve_in(scene.folder) if start.clip else None
-    prompt = config.prompt
-    if prompt is None:
-        prompt = scene.scene.first_prompt.text if scene else next(iter(world.info.presets), "")
+    if scene and prompt is None:
+        prompt = scene.scene.first_prompt.text
     seed = config.seed if config.seed is not None else (scene.scene.seed if scene else 0)
-    state = world.start(
+    return Place(state=first_state(world, seed=seed, prompt=prompt, image=image, clip=clip))
+
+
+def first_state(
+    world: World,
+    *,
+    seed: int,
+    prompt: str | None = None,
+    image: Path | None = None,
+    clip: Path | None = None,
+) -> Any:
+    """Where a walk begins: as it was asked for, else as the pack's first preset says. A preset's
+    picture shows its own prompt, so another prompt does without."""
+    preset = next(iter(world.info.presets), Preset(prompt=""))
+    if prompt is None and image is None and clip is None:
+        image = preset.image
+    return world.start(
         seed=seed,
-        prompt=prompt,
+        prompt=preset.prompt if prompt is None else prompt,
         image=None if image is None else read_image(image),
         clip=None if clip is None else read_clip(clip),
     )
-    return Place(state=state)
+
+
+def _prompts(info: WorldInfo) -> list[str]:
+    return [preset.prompt for preset in info.presets]
 
 
 def _director(

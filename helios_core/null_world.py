@@ -19,9 +19,10 @@ import numpy as np
 
 from helios_core.actions import WALK_SPEC, ActionSpec
 from helios_core.prompts import PromptTrack
-from helios_core.world_api import WorldInfo
+from helios_core.world_api import Preset, WorldInfo
 
 FORMAT = "helios-null-state-1"
+PROMPTS = ("a meadow at noon", "a desert at dusk", "snow falls", "night falls")
 DIGITS = (
     ("111101101101111", "010110010010111", "111001111100111", "111001111001111")
     + ("101101111001001", "111100111001111", "111100111101111", "111001001001001")
@@ -77,7 +78,7 @@ class NullWorld:
             layout="streamed",
             pack_hash="null-" + hashlib.sha256(identity.encode()).hexdigest()[:16],
             crossfade_chunks=max(1, round(2 * fps / chunk_frames)),
-            presets=("a meadow at noon", "a desert at dusk", "snow falls", "night falls"),
+            presets=tuple(Preset(prompt=text) for text in PROMPTS),
             fingerprint={"device": "cpu", "dtype": "uint8", "kernels": "numpy"},
         )
 

@@ -10,12 +10,23 @@ F pixel frames of a chunk, A action channels, H W pixels.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from helios_core.actions import ActionSpec
 from helios_core.prompts import PromptTrack
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """A beginning worth showing."""
+
+    prompt: str
+    """What the world is then; the number keys lead there from anywhere."""
+    image: Path | None = None
+    """A picture file to start from, since a small world paints none as good from text alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +53,8 @@ class WorldInfo:
     """Chunks that a prompt change takes unless told otherwise."""
     known_words: frozenset[str] | None = None
     """Words the text encoder was taught; None when it takes any language."""
-    presets: tuple[str, ...] = ()
-    """Prompts worth showing, on the number keys."""
+    presets: tuple[Preset, ...] = ()
+    """Prompts worth showing, on the number keys; play starts as the first one says."""
     bindings: dict[str, Any] = field(default_factory=dict)
     """Default device bindings of the pack, as in engine.input."""
     latents: tuple[int, int, int, int] | None = None

@@ -7,7 +7,7 @@ machines: the manifest needs PyYAML.
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from training import artifacts
 from training.data import shards
 from training.stages.context import StepContext
 from training.stages.origin import open_codec
+from training.starts import Start, presets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +45,8 @@ class ExportConfig:
     crossfade_chunks: int = 10
     about: str = ""
     licence: str = "Apache-2.0"
-    presets: tuple[str, ...] = ()
+    presets: tuple[Start, ...] = ()
+    """Beginnings; play starts from the first, the number keys lead to the others."""
     bindings: dict[str, Any] = field(default_factory=dict)
     card: dict[str, Any] = field(default_factory=dict)
     """Anything else worth saying, such as the licences of what it learned from."""
@@ -63,19 +65,20 @@ def export(config: ExportConfig, context: StepContext) -> dict[str, Any]:
     parent.mkdir(parents=True, exist_ok=True)
     folder = parent / config.name
     weights = {name: module.state_dict() for name, module in modules.items()}
-    manifest = make_manifest(config, context, modules)
+    begins, pictures = presets(config.presets, height=config.height, width=config.width)
+    manifest = replace(make_manifest(config, context, modules), presets=begins)
     if config.delta_of:
-        report = write_delta(folder, manifest, weights, Path(config.delta_of))
+        report = write_delta(folder, manifest, weights, Path(config.delta_of), pictures=pictures)
         pack_hash = report.hash
     else:
-        pack_hash = write_pack(folder, manifest, weights, dtype=torch.float16)
+        pack_hash = write_pack(folder, manifest, weights, dtype=torch.float16, pictures=pictures)
     size = sum(p.stat().st_size for p in folder.iterdir())
     print(f"{folder}: {size / 2**20:.1f} MiB, hash {pack_hash}", flush=True)
     return {"folder": str(folder), "hash": pack_hash, "bytes": size}
 
 
 def make_manifest(config: ExportConfig, context: StepContext, modules: dict[str, Any]) -> Manifest:
-    """All of pack.yaml but the files."""
+    """All of pack.yaml but the files and the presets."""
     info = shards.read_info(shards.listing(context.folder(config.latents))[0])
     kinds = {"transformer": "helios", "codec": "tiny_codec", "text_encoder": "small_text"}
     specs = {
@@ -94,7 +97,6 @@ def make_manifest(config: ExportConfig, context: StepContext, modules: dict[str,
         layout=modules["codec"].layout,
         crossfade_chunks=config.crossfade_chunks,
         actions=tuple(info.spec.to_dict()),
-        presets=config.presets,
         bindings=config.bindings,
         sampler=few_steps(*config.sigmas).to_dict(),
         card={**_history(config, context, modules), **config.card},

@@ -91,10 +91,9 @@ def _play(pack: str, args: argparse.Namespace) -> dict[str, Any]:
 
     first_frame = command_to_first_frame(pack, args)
     world = load(pack, device=args.device, dtype=args.dtype)
-    prompt = world.info.presets[0] if world.info.presets else ""
     window = open_window()
     try:
-        result = measure_play(world, window, events=args.events, prompt=prompt)
+        result = measure_play(world, window, events=args.events)
     finally:
         window.close()
     driver = os.environ.get("SDL_VIDEODRIVER", "the desktop's driver")

@@ -73,7 +73,7 @@ def _info(args: argparse.Namespace) -> int:
         "picture": f"{manifest.width}x{manifest.height} at {manifest.fps} frames per second",
         "chunk": f"{manifest.chunk_latents} latent frames, {manifest.layout}",
         "actions": ", ".join(channels) or "none: it plays by text",
-        "presets": " | ".join(manifest.presets) or "-",
+        "presets": " | ".join(map(_preset, manifest.presets)) or "-",
         "sampler": ", ".join(f"{key} {value}" for key, value in sampler.items()),
         "base": manifest.base.name if manifest.base else "-",
         "folder": str(folder),
@@ -88,6 +88,10 @@ def _info(args: argparse.Namespace) -> int:
         print("card")
         print(_indented(yaml.safe_dump(manifest.card, sort_keys=False, allow_unicode=True)))
     return 0
+
+
+def _preset(preset: Any) -> str:
+    return f"{preset.prompt} (from {preset.image})" if preset.image else preset.prompt
 
 
 def _channel(channel: dict[str, Any]) -> str:

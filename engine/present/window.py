@@ -125,7 +125,8 @@ class Window:
         `hud` shows or hides the HUD, None leaves it as the player has it.
         """
         self._hud_on = self._hud_on if hud is None else hud
-        self._presets = (*presets, *(p for p in info.presets if p not in presets))[:9]
+        own = (preset.prompt for preset in info.presets)
+        self._presets = tuple(dict.fromkeys([*presets, *own]))[:9]
         self._fps = info.fps
         self._use_bindings(bindings, defaults or bindings, on_bindings)
         self._line.known = info.known_words

@@ -28,6 +28,7 @@ from engine.rollouts.lines import Line, advance
 from engine.rollouts.merge import merge
 from engine.rollouts.policies import make_policy
 from engine.rollouts.recorder import Recorder
+from helios_core.world_api import Preset
 
 PATIENCE = 3
 """Times that workers may die in a row without one shard getting done."""
@@ -184,13 +185,20 @@ def _world(pack: str, device: str, threads: int) -> Any:
     return load_world(pack, device=device, threads=threads)
 
 
+def _start(world: Any, preset: Preset, seed: int) -> Any:
+    from engine.video import read_image
+
+    image = None if preset.image is None else read_image(preset.image)
+    return world.start(seed=seed, prompt=preset.prompt, image=image)
+
+
 def _walk(folder: Path, config: GenerateConfig, seeds: Sequence[int]) -> None:
     """One episode per seed, all in one batch, each into a dataset of its own."""
     world = _world(config.pack, config.device, config.threads)
     info = world.info
-    own = [config.prompt] if config.prompt else list(info.presets) or [""]
+    own = [Preset(prompt=config.prompt)] if config.prompt else info.presets or [Preset(prompt="")]
     policies = [make_policy(config.policy, info.spec, seed=seed) for seed in seeds]
-    lines = [Line(world, world.start(seed=s, prompt=own[s % len(own)])) for s in seeds]
+    lines = [Line(world, _start(world, own[seed % len(own)], seed)) for seed in seeds]
     source = {"policy": config.policy}
     recorders = [
         Recorder(folder / f"row-{i:03d}", world, latents=config.latents, source=source)

@@ -17,7 +17,7 @@ from helios_core.fingerprint import fingerprint
 from helios_core.packs import builtin
 from helios_core.packs import manifest as manifests
 from helios_core.packs.find import find
-from helios_core.packs.manifest import MODULES, Hashes, Manifest
+from helios_core.packs.manifest import MODULES, Hashes, Manifest, PresetSpec
 from helios_core.packs.modules import dtype_of, load_module
 from helios_core.packs.verify import SMALL, size_of, verify
 from helios_core.plain import build
@@ -27,7 +27,7 @@ from helios_core.residency.plan import plan_residency
 from helios_core.residency.sizes import sizes_of, transformer_work
 from helios_core.sampling.plan import SamplerPlan
 from helios_core.world import Parts, WorldModel
-from helios_core.world_api import WorldInfo
+from helios_core.world_api import Preset, WorldInfo
 
 
 def load(
@@ -58,7 +58,7 @@ def load(
         name: load_module(folder, manifest, name, device=home, dtype=kind) for name in MODULES
     }
     turn = None if fits else share(manifest, modules, CudaDevice(place), free_memory(place)).turn
-    return assemble(manifest, hashes, modules, device=place, dtype=kind, turn=turn)
+    return assemble(manifest, hashes, modules, device=place, dtype=kind, turn=turn, folder=folder)
 
 
 ROOMY = 0.6
@@ -109,8 +109,10 @@ def assemble(
     device: torch.device,
     dtype: torch.dtype,
     turn: Any = None,
+    folder: Path = Path(),
 ) -> WorldModel:
-    """A world of loaded modules; what does not fit together is a ValueError."""
+    """A world of loaded modules; what does not fit together is a ValueError. `folder` is where the
+    pictures of presets lie."""
     codec, encoder = modules["codec"], modules["text_encoder"]
     check_fit(manifest, modules)
     info = WorldInfo(
@@ -124,7 +126,7 @@ def assemble(
         pack_hash=manifest.hash(hashes),
         crossfade_chunks=manifest.crossfade_chunks,
         known_words=encoder.known_words,
-        presets=manifest.presets,
+        presets=tuple(_preset(p, folder) for p in manifest.presets),
         bindings=dict(manifest.bindings),
         fingerprint=fingerprint(device, dtype),
     )
@@ -141,6 +143,10 @@ def assemble(
         **({} if turn is None else {"turn": turn}),
     )
     return WorldModel(parts, info)
+
+
+def _preset(spec: PresetSpec, folder: Path) -> Preset:
+    return Preset(prompt=spec.prompt, image=folder / spec.image if spec.image else None)
 
 
 def check_fit(manifest: Manifest, modules: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from helios_core.actions import WALK_SPEC
 from helios_core.codecs.tiny import TinyCodecConfig
 from helios_core.conditioning import ActionConditioning
 from helios_core.config import small
-from helios_core.packs.manifest import FORMAT, MODULES, Manifest, ModuleSpec
+from helios_core.packs.manifest import FORMAT, MODULES, Manifest, ModuleSpec, PresetSpec
 from helios_core.packs.modules import empty, kept_dtype
 from helios_core.plain import to_plain
 from helios_core.sampling.plan import few_steps
@@ -54,7 +54,7 @@ def random_manifest(**changes: Any) -> Manifest:
         chunk_latents=1,
         layout="streamed",
         actions=tuple(WALK_SPEC.to_dict()),
-        presets=PRESETS,
+        presets=tuple(PresetSpec(prompt=text) for text in PRESETS),
         sampler=few_steps(1.0, 0.6).to_dict(),
         transformer=ModuleSpec(kind="helios", config=to_plain(transformer)),
         codec=ModuleSpec(kind="tiny_codec", config=to_plain(codec)),

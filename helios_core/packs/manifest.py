@@ -41,6 +41,21 @@ class ModuleSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PresetSpec:
+    """A beginning worth showing."""
+
+    prompt: str
+    """What the world is then."""
+    image: str = ""
+    """A picture in the pack's folder to start from."""
+
+    def __post_init__(self) -> None:
+        # A pack may come from a stranger: it names files of its own folder and no others.
+        if self.image and (Path(self.image).name != self.image or self.image.startswith(".")):
+            raise ValueError(f"image {self.image!r}: name a file in the pack's folder")
+
+
+@dataclass(frozen=True, kw_only=True)
 class BaseRef:
     """The pack that a delta pack differs from."""
 
@@ -74,8 +89,8 @@ class Manifest:
     """Chunks that a prompt change takes unless told otherwise."""
     actions: tuple[dict[str, Any], ...] = ()
     """Channels of the action spec, in order; empty for a pack that plays by text."""
-    presets: tuple[str, ...] = ()
-    """Prompts on the number keys."""
+    presets: tuple[PresetSpec, ...] = ()
+    """Beginnings on the number keys; play starts as the first one says."""
     bindings: dict[str, Any] = field(default_factory=dict)
     """Default device bindings, as in engine.input."""
     negative_prompt: str = ""
@@ -159,6 +174,9 @@ def read(folder: Path) -> Manifest:
     except (ValueError, TypeError) as error:
         text = str(error)
         raise ValueError(text if text.startswith(str(path)) else f"{path}: {text}") from error
+    for preset in manifest.presets:
+        if preset.image and not (folder / preset.image).is_file():
+            raise ValueError(f"{path}: the picture {preset.image} of a preset is missing")
     return manifest
 
 

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -27,6 +28,9 @@ SHARD_BYTES = 15 * 2**20
 """A file holds at most so much, unless a single tensor is larger."""
 Weights = Mapping[str, Mapping[str, Tensor]]
 """Module to tensor name to tensor."""
+Pictures = Mapping[str, bytes]
+"""File name to PNG of the presets' pictures."""
+NO_PICTURES: Pictures = MappingProxyType({})
 
 
 def write_pack(
@@ -36,13 +40,15 @@ def write_pack(
     *,
     dtype: torch.dtype = torch.float16,
     shard_bytes: int = SHARD_BYTES,
+    pictures: Pictures = NO_PICTURES,
 ) -> str:
     """Write a pack and verify it; returns its hash. Vectors stay fp32, matrices get `dtype`."""
     stored = {
         module: {name: _stored(tensor, dtype) for name, tensor in weights_of[module].items()}
         for module in MODULES
     }
-    return _publish(folder, replace(manifest, base=None, source=None), stored, shard_bytes)
+    whole = replace(manifest, base=None, source=None)
+    return _publish(folder, whole, stored, shard_bytes, pictures)
 
 
 class DeltaReport(NamedTuple):
@@ -64,6 +70,7 @@ def write_delta(
     *,
     dtype: torch.dtype = torch.float16,
     shard_bytes: int = SHARD_BYTES,
+    pictures: Pictures = NO_PICTURES,
 ) -> DeltaReport:
     """Write only what differs from another pack: 8-bit steps, or whole tensors of new shape.
 
@@ -87,7 +94,7 @@ def write_delta(
             stored[module].update(parts)
     reference = BaseRef(name=base.name, hash=base.hash(manifests.read_hashes(base_folder)))
     changed = replace(manifest, base=reference, source=None)
-    pack_hash = _publish(folder, changed, stored, shard_bytes)
+    pack_hash = _publish(folder, changed, stored, shard_bytes, pictures)
     return DeltaReport(hash=pack_hash, worst=worst, **counts)
 
 
@@ -119,6 +126,7 @@ def _publish(
     manifest: Manifest,
     stored: Weights,
     shard_bytes: int,
+    pictures: Pictures,
 ) -> str:
     """Write to a folder beside, verify, then move into place."""
     draft = folder.with_name(f".{folder.name}.{os.getpid()}")
@@ -127,6 +135,8 @@ def _publish(
     try:
         specs = {module: _write(draft, module, manifest, stored, shard_bytes) for module in MODULES}
         manifest = replace(manifest, **specs)
+        for name, picture in pictures.items():
+            (draft / name).write_bytes(picture)
         manifests.write(manifest, draft)
         hashes = {
             module: dict(hash_tensors(FileStore([draft / f for f in specs[module].files])))

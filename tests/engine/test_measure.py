@@ -67,7 +67,8 @@ def test_chunk_2000_of_a_random_helios_costs_what_chunk_100_does():
     """States are values, so both chunks are made in turns: the machine's moods hit both alike."""
     torch.set_num_threads(1)
     world = load_world("random")
-    state, action = world.start(seed=0, prompt=world.info.presets[0]), world.info.spec.zeros(4)
+    state = world.start(seed=0, prompt=world.info.presets[0].prompt)
+    action = world.info.spec.zeros(4)
     kept = {}
     for n in range(2001):
         kept[n] = state if n in (100, 2000) else None

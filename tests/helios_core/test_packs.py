@@ -314,6 +314,15 @@ DAMAGES = {
     "bad layout": (lambda p: edit_yaml(p, layout="windowed"), "its codec is streamed"),
     "bad actions": (lambda p: edit_yaml(p, actions=[]), "action channels"),
     "bad channel": (lambda p: edit_yaml(p, actions=[{"name": "A b", "kind": "button"}]), "A b"),
+    "preset elsewhere": (
+        lambda p: edit_yaml(p, presets=[{"prompt": "a", "image": "../a.png"}]),
+        "image '../a.png': name a file in the pack's folder",
+    ),
+    "preset without picture": (
+        lambda p: edit_yaml(p, presets=[{"prompt": "a", "image": "a.png"}]),
+        "the picture a.png of a preset is missing",
+    ),
+    "preset as text": (lambda p: edit_yaml(p, presets=["a meadow"]), "expected keys and values"),
     "not yaml": (lambda p: (p / "pack.yaml").write_text("a: [1"), "cannot be read"),
     "not text": (lambda p: (p / "pack.yaml").write_bytes(b"\xff\xfe\x00"), "cannot be read"),
     "no mapping": (lambda p: (p / "pack.yaml").write_text("- 1"), "format is None"),

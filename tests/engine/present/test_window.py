@@ -138,7 +138,7 @@ def test_number_keys_recall_presets_of_the_scene_before_the_packs(bench):
     info = bench.world.info
     bench.window.enter_world(info, bindings_from(info.spec), presets=("the sun sets",))
     assert bench.press(pygame.K_1) == [PromptEntered("the sun sets", 0.0)]
-    assert bench.press(pygame.K_2) == [PromptEntered(info.presets[0], 0.0)]
+    assert bench.press(pygame.K_2) == [PromptEntered(info.presets[0].prompt, 0.0)]
     assert bench.press(pygame.K_9) == []
 
 
@@ -276,7 +276,7 @@ def test_escape_leaves_the_line_and_a_number_on_an_empty_line_is_a_preset(bench)
     assert bench.press(pygame.K_ESCAPE) == []
     assert bench.press(pygame.K_w)[0] == KeyEvent("w", True, 0.0)
     bench.press(pygame.K_RETURN)
-    assert bench.type("3") == [PromptEntered(bench.world.info.presets[2], 0.0)]
+    assert bench.type("3") == [PromptEntered(bench.world.info.presets[2].prompt, 0.0)]
     bench.press(pygame.K_RETURN)
     bench.type("a 3")
     assert bench.press(pygame.K_RETURN) == [PromptEntered("a 3", 0.0)]

@@ -1,0 +1,92 @@
+"""How free play begins: as asked for, else as the pack's first preset says, picture included."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from engine.opening import OpeningConfig, first_state, open_play
+from engine.rollouts.generate import GenerateConfig, generate
+from engine.rollouts.reader import RolloutDataset
+from engine.video import png_bytes
+from helios_core.packs import load_world
+from helios_core.packs.builtin import random_manifest, random_modules
+from helios_core.packs.manifest import PresetSpec
+from helios_core.packs.write import write_pack
+
+PRESETS = (
+    PresetSpec(prompt="a meadow at noon", image="start-1.png"),
+    PresetSpec(prompt="a desert at dusk"),
+)
+
+
+def picture(red: int) -> np.ndarray:
+    image = np.zeros((64, 96, 3), np.uint8)
+    image[..., 0], image[32:, :, 1] = red, 200
+    return image
+
+
+def same(one, two) -> bool:
+    alike = (one.seed, one.prompt, one.anchored) == (two.seed, two.prompt, two.anchored)
+    pairs = zip((*one.groups, one.anchor), (*two.groups, two.anchor), strict=True)
+    return alike and all(torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory):
+    """A random pack whose first preset starts from a picture."""
+    manifest = random_manifest(name="meadow", presets=PRESETS)
+    weights = {name: module.state_dict() for name, module in random_modules(manifest).items()}
+    folder = tmp_path_factory.mktemp("packs") / "meadow"
+    write_pack(folder, manifest, weights, pictures={"start-1.png": png_bytes(picture(90))})
+    return folder
+
+
+@pytest.fixture
+def other(tmp_path):
+    """Another picture, handed over by the player."""
+    path = tmp_path / "other.png"
+    path.write_bytes(png_bytes(picture(220)))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("asked", "prompt", "red"),
+    [
+        ({}, "a meadow at noon", 90),
+        ({"prompt": "a stormy sea"}, "a stormy sea", None),
+        ({"image": True}, "a meadow at noon", 220),
+        ({"prompt": "snow", "image": True}, "snow", 220),
+    ],
+    ids=["nothing said", "a prompt", "a picture", "both"],
+)
+def test_play_starts_from_the_presets_picture_unless_told_otherwise(
+    pack, other, asked, prompt, red
+):
+    asked = {**asked, **({"image": other} if "image" in asked else {})}
+    opening = open_play(OpeningConfig(pack=str(pack), seed=5, **asked))
+    world = opening.world
+    image = None if red is None else picture(red)
+    wanted = world.start(seed=5, prompt=prompt, image=image)
+    assert same(opening.place.state, wanted)
+    assert opening.presets == ("a meadow at noon", "a desert at dusk")
+
+
+def test_a_pack_without_presets_starts_from_nothing():
+    world = load_world("random")
+    world.info = replace(world.info, presets=())
+    assert first_state(world, seed=0).prompt.text == ""
+
+
+def test_generated_rollouts_start_from_the_presets_in_turn(pack, tmp_path):
+    config = GenerateConfig(pack=str(pack), episodes=2, chunks=1, batch=2)
+    generate(tmp_path / "walks", config, workers=1)
+    data = RolloutDataset.open(tmp_path / "walks")
+    world = load_world(pack, threads=1)
+    starts = [world.load_state(data.state(i) or b"") for i in range(2)]
+    wanted = [
+        world.start(seed=0, prompt="a meadow at noon", image=picture(90)),
+        world.start(seed=1, prompt="a desert at dusk"),
+    ]
+    assert all(same(start, want) for start, want in zip(starts, wanted, strict=True))

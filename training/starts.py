@@ -1,0 +1,54 @@
+"""Beginnings that a pack offers: a prompt, and the true world's picture of it to start from.
+
+A small world paints a first picture from text alone badly, and goes on well from a true one. The
+pictures come from seeds that training never drew from. Not here: captions of clips (worlds.wilds).
+
+    picture(Start(prompt="a meadow at noon", biome="meadow", hour=12), height=64, width=96)
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from helios_core.packs.manifest import PresetSpec
+from training.pictures import png_bytes
+
+SEEDS = 1_950_000_000
+"""Seeds of start pictures count from here: beyond those of training and of evaluation's sets."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """One beginning."""
+
+    prompt: str
+    """What the world is then; say no more than its picture shows."""
+    biome: str = ""
+    """Where the picture is taken; without one the world starts from the prompt alone."""
+    weather: str = "clear"
+    hour: float = 12.0
+    """0 to 24."""
+    seed: int = 0
+    """Another seed stands elsewhere."""
+
+
+def picture(start: Start, *, height: int, width: int) -> np.ndarray:
+    """uint8 [H, W, 3]: the first look at the world that a start describes."""
+    from training.worlds.wilds.world import Wilds, WildsConfig
+
+    config = WildsConfig(biomes=(start.biome,), weathers=(start.weather,), hours=(start.hour,))
+    return Wilds([SEEDS + start.seed], height, width, config=config).render()[0].numpy()
+
+
+def presets(
+    starts: Sequence[Start], *, height: int, width: int
+) -> tuple[tuple[PresetSpec, ...], dict[str, bytes]]:
+    """A pack's presets, and the PNG files that they name."""
+    specs, files = [], {}
+    for number, start in enumerate(starts, 1):
+        name = f"start-{number}.png" if start.biome else ""
+        specs.append(PresetSpec(prompt=start.prompt, image=name))
+        if name:
+            files[name] = png_bytes(picture(start, height=height, width=width))
+    return tuple(specs), files
