@@ -30,7 +30,7 @@ from helios_core.world_api import Preset, World, WorldInfo
 if TYPE_CHECKING:
     from engine.scenes.load import SceneFile
 
-PREFERRED_PACKS = ("wilds",)
+PREFERRED_PACKS = ("wilds", "wilds-nano")
 """Shipped packs in the order in which they become the default."""
 
 
