@@ -8,6 +8,7 @@ player. A disk error is such a line and ends the recording, never the play.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,7 @@ class Studio:
         self._say = say
         self._recording: RolloutSink | None = None
         self._recording_folder: Path | None = None
+        self._shots: Counter[str] = Counter()
 
     @property
     def recording(self) -> bool:
@@ -100,7 +102,7 @@ class Studio:
 
     def screenshot(self, frame: np.ndarray, name: str = "") -> None:
         """F12: a PNG of a frame, with what lies over it if the caller drew that."""
-        path = self._folder / f"{name}.png" if name else self._unused("screenshot", ".png")
+        path = self._shot(name) if name else self._unused("screenshot", ".png")
 
         def write() -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -108,6 +110,12 @@ class Studio:
             self._say(f"saved {path}")
 
         self._attempt(write)
+
+    def _shot(self, name: str) -> Path:
+        """A scene's picture: the second of one name is name-2. Playing again overwrites them."""
+        self._shots[name] += 1
+        number = self._shots[name]
+        return self._folder / (f"{name}.png" if number == 1 else f"{name}-{number}.png")
 
     def unused_session(self) -> Path:
         """A path for a session file."""

@@ -164,7 +164,7 @@ class Effects:
     fade: ScreenFade | None = None
     """Fade the screen to a colour, or back."""
     screenshot: Name | None = None
-    """Keep the picture under this name."""
+    """Keep the picture under this name; a second one becomes name-2."""
     record: RecordChange | None = None
     """Start or stop a recording."""
     save: Name | None = None

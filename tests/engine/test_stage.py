@@ -172,6 +172,16 @@ def test_a_bad_folder_is_a_message(tmp_path):
     assert len(rig.messages) == 3
 
 
+def test_pictures_of_one_name_are_numbered_and_overwritten_when_played_again(tmp_path):
+    frame = np.zeros((4, 4, 3), np.uint8)
+    for _ in range(2):
+        rig = Rig(tmp_path)
+        for name in ("walk", "tree", "walk", "walk"):
+            rig.studio.screenshot(frame, name)
+        names = sorted(path.name for path in tmp_path.iterdir())
+        assert names == ["tree.png", "walk-2.png", "walk-3.png", "walk.png"]
+
+
 def test_overlays_live_as_long_as_they_should():
     track = OverlayTrack().begin(Caption(text="a", frames=3), 10)
     track = track.begin(PlaySound(file="x.ogg"), 10)
