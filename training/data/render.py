@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from helios_core.allocator import keep_freed_memory
 from training.data import shards
 from training.stages.context import StepContext
 from training.trainer.draw import stream_seed
@@ -95,6 +96,7 @@ def _finished(config: RenderConfig, missing: list[ShardJob], device: str) -> Ite
     """Jobs as they end, in this process or in several."""
     work = [(config, job, device) for job in missing]
     if config.workers < 2:
+        keep_freed_memory()
         yield from map(_render_shard, work)
         return
     with multiprocessing.get_context("spawn").Pool(config.workers, _begin_worker) as pool:
@@ -103,6 +105,7 @@ def _finished(config: RenderConfig, missing: list[ShardJob], device: str) -> Ite
 
 def _begin_worker() -> None:
     torch.set_num_threads(1)
+    keep_freed_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

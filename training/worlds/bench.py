@@ -14,6 +14,7 @@ import time
 import numpy as np
 import torch
 
+from helios_core.allocator import keep_freed_memory
 from training.worlds.wilds import policies
 from training.worlds.wilds.world import Wilds
 
@@ -70,6 +71,7 @@ def main(argv: list[str] | None = None) -> int:
     if min(args.batches) < 1 or args.threads < 1:
         parser.error("batches and threads are at least 1")
     torch.set_num_threads(args.threads)
+    keep_freed_memory()  # as the processes that render training data do
     print(f"device {args.device}, {args.threads} CPU thread(s), torch {torch.__version__}")
     print(f"{'size':>9} {'batch':>6} {'pictures/s':>11} {'per cpu s':>10} {'steps/s':>9}")
     for size in args.sizes:
