@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "eval": ("engine.cli.eval", "measure how good a world is"),
     "bench play": ("engine.cli.bench_play", "latency, pacing and engine cost of play"),
     "bench env": ("engine.cli.bench_env", "frames per second of the Gymnasium world"),
+    "bench clips": ("engine.cli.bench_clips", "decoded frames per second of a recording"),
     "bench kernels": ("engine.cli.bench_kernels", "fused kernels against their references"),
     "bench dit": ("engine.cli.bench_dit", "one forward pass against the counted floor"),
     "bench pipeline": ("engine.cli.bench_pipeline", "whole chunks, against diffusers"),

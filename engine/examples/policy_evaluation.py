@@ -50,19 +50,18 @@ def true_walks(seed: int, walks: Sequence[np.ndarray], info: Any) -> tuple[np.nd
     """The clip that precedes the walks [20, H, W, 3], and each walk's last picture."""
     from training.worlds.wilds.world import Wilds
 
-    lasts = []
-    clip = np.zeros(0)
+    wilds = Wilds([seed], info.height, info.width)
+    before = []
+    for _ in range(info.fps):
+        wilds.step(info.spec.zeros(1))
+        before.append(wilds.render()[0].numpy())
+    moment, lasts = wilds.state, []
     for actions in walks:
-        wilds = Wilds([seed], info.height, info.width)
-        before = []
-        for _ in range(info.fps):
-            wilds.step(info.spec.zeros(1))
-            before.append(wilds.render()[0].numpy())
-        clip = np.stack(before)
+        wilds.state = moment
         for row in actions:
             wilds.step(row[None])
         lasts.append(wilds.render()[0].numpy())
-    return clip, np.stack(lasts)
+    return np.stack(before), np.stack(lasts)
 
 
 def world_walks(world: World, clip: np.ndarray, walks: Sequence[np.ndarray], prompt: str) -> Any:

@@ -1,6 +1,7 @@
 """`helios rollouts`: what each action prints, writes and refuses."""
 
 import csv
+import json
 import shutil
 import time
 
@@ -146,3 +147,12 @@ def test_the_bench_prints_a_line_per_batch(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3 and lines[1].split()[0] == "1" and "1.00 x" in lines[1]
     assert main(["bench", "env", "--chunks", "0"]) == 2
+
+
+def test_the_reading_bench_counts_decoded_frames(root, capsys):
+    assert main(["bench", "clips", str(root), "--frames", "4", "--windows", "3"]) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert report["window"] * report["windows"] == 12 and report["size"] == "32x48"
+    assert 12 / report["frames_per_s"] >= 2 * report["p50_ms"] / 1000
+    assert main(["bench", "clips", str(root), "--windows", "0"]) == 2
+    assert main(["bench", "clips", str(root), "--frames", "1000"]) == 2
