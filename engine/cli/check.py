@@ -30,11 +30,15 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if not args.files:
         raise ValueError("name the scene files to check, or ask for the --schema")
-    from engine.scenes.load import check_scene
+    from engine.scenes.load import check_scene, check_shared, is_shared
     from engine.scenes.packs import pack_facts
 
     problems, broken = [], 0
-    for path in args.files:
+    shared = [path for path in args.files if is_shared(path)]
+    scenes = [path for path in args.files if not is_shared(path)]
+    for path in shared:
+        problems += check_shared(path)
+    for path in scenes:
         checked = check_scene(path, packs=lambda name: pack_facts(args.pack or name))
         problems += checked.problems
         broken += checked.file is None
@@ -43,14 +47,18 @@ def run(args: argparse.Namespace) -> int:
     else:
         for problem in problems:
             print(problem)
-        _summary(len(args.files), broken, problems)
-    return 1 if broken or (args.strict and problems) else 0
+        print(_summary(len(scenes), len(shared), broken, problems))
+    wrong = any(problem.level == "error" for problem in problems)
+    return 1 if wrong or (args.strict and problems) else 0
 
 
-def _summary(files: int, broken: int, problems: list) -> None:
+def _summary(scenes: int, shared: int, broken: int, problems: list) -> str:
     doubts = sum(problem.level == "warning" for problem in problems)
-    print(
-        f"{files} scene{'s' * (files != 1)}: {files - broken} can be played, "
-        f"{len(problems) - doubts} error{'s' * (len(problems) - doubts != 1)}, "
-        f"{doubts} warning{'s' * (doubts != 1)}"
-    )
+    parts = [f"{_count(scenes, 'scene')}: {scenes - broken} can be played"]
+    parts += [_count(shared, "file") + " shared by scenes"] if shared else []
+    parts += [_count(len(problems) - doubts, "error"), _count(doubts, "warning")]
+    return ", ".join(parts)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"

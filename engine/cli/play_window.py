@@ -22,7 +22,7 @@ from engine.present.screen import ScreenConfig
 from engine.present.start_screen import DemoCard
 from engine.present.window import Window, WindowConfig
 from engine.rewind import RewindConfig
-from engine.scenes.load import check_scene
+from engine.scenes.load import check_scene, is_shared
 from engine.session import Session, SessionConfig
 from engine.studio import StudioConfig
 from engine.video import read_image
@@ -133,15 +133,13 @@ def wants_menu(args: argparse.Namespace) -> bool:
 def demo_cards() -> list[DemoCard]:
     """A free walk and every demo that ships."""
     free = DemoCard(value=FREE_WALK, title="Free walk", description="No script. Go where you like.")
-    return [free, *(card for path in sorted(DEMOS.glob("*.yaml")) if (card := _card(path)))]
+    return [free, *(_card(path) for path in sorted(DEMOS.glob("*.yaml")) if not is_shared(path))]
 
 
-def _card(path: Path) -> DemoCard | None:
-    """A demo's card; None for a file of shared keys, which has no title."""
+def _card(path: Path) -> DemoCard:
+    """A demo's card; one that cannot be played says why."""
     checked = check_scene(path)
     if checked.file is None:
-        if "\ntitle:" not in "\n" + path.read_text(encoding="utf-8", errors="replace"):
-            return None
         return DemoCard(value=str(path), title=path.stem, note=str(checked.problems[0]))
     scene = checked.file.scene
     picture: np.ndarray | None = None

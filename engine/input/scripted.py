@@ -1,6 +1,6 @@
 """Input from a text file or a log: values of channels by world frame, on the same path as a device.
 
-The text form, one entry per line or between semicolons, `#` begins a comment:
+The text form, in the grammar of engine.timed_text:
 
     0-23: move_forward; 24-47: look_yaw=-60, run
     48: jump
@@ -11,19 +11,19 @@ included. A mistake is a ValueError that names the file, the line and what to wr
 F pixel frames, A action channels.
 """
 
-import re
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
+from engine import timed_text
 from engine.input.events import FrameAction, InputEvent
+from engine.timed_text import Part
 from helios_core.actions import ActionSpec
 
 LONGEST = 1_000_000
 """World frames that a script may cover: about 14 hours at 20 fps."""
-_ENTRY = re.compile(r"(?P<first>\d+)\s*(?:-\s*(?P<last>\d+))?\s*:(?P<values>.*)", re.DOTALL)
 
 
 class ScriptedInput:
@@ -65,46 +65,55 @@ class ScriptedInput:
 def parse_script(text: str, spec: ActionSpec, *, name: str = "actions") -> list[FrameAction]:
     """The entries of a script; see the module's docstring."""
     actions: list[FrameAction] = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        for entry in filter(None, (part.strip() for part in line.split("#")[0].split(";"))):
-            try:
-                actions += _entry(entry, spec)
-            except ValueError as error:
-                raise ValueError(f"{name}:{number}: {error}") from error
+    for part in timed_text.parts(text):
+        try:
+            actions += _entry(part, spec)
+        except ValueError as error:
+            raise ValueError(f"{name}:{part.line}: {error}") from error
     _refuse_overlaps(actions, name)
     return actions
 
 
-def _entry(entry: str, spec: ActionSpec) -> list[FrameAction]:
-    found = _ENTRY.fullmatch(entry)
-    if found is None:
-        raise ValueError(
-            f"{entry!r}: write FRAME: or FIRST-LAST: and then channels, as in `0-23: move_forward`"
-        )
-    first = int(found["first"])
-    last = int(found["last"] or first)
+def _entry(part: Part, spec: ActionSpec) -> list[FrameAction]:
+    first, last = _frames(part)
     if last < first:
-        raise ValueError(f"{entry!r}: the last frame {last} comes before the first {first}")
+        raise ValueError(f"{part.text!r}: the last frame {last} comes before the first {first}")
     if last >= LONGEST:
-        raise ValueError(f"{entry!r}: a script covers at most {LONGEST} frames")
-    names = [part.strip() for part in found["values"].split(",") if part.strip()]
-    if not names:
-        raise ValueError(f"{entry!r}: no channel is named; this world has {', '.join(spec.names)}")
-    return [_value(part, spec, first, last - first + 1) for part in names]
+        raise ValueError(f"{part.text!r}: a script covers at most {LONGEST} frames")
+    if not part.held:
+        known = ", ".join(spec.names)
+        raise ValueError(f"{part.text!r}: no channel is named; this world has {known}")
+    return [
+        FrameAction(name, _value(name, text, spec), first, last - first + 1)
+        for name, text in part.held
+    ]
 
 
-def _value(part: str, spec: ActionSpec, first: int, frames: int) -> FrameAction:
-    name, equals, number = (piece.strip() for piece in part.partition("="))
+def _frames(part: Part) -> tuple[int, int]:
+    """The first and the last frame of a stretch."""
+    bounds = part.bounds
+    numbers = bounds and [bounds.start, bounds.stop or bounds.start]
+    if not part.colon or not numbers or not all(n.isdecimal() for n in numbers):
+        raise ValueError(
+            f"{part.text!r}: write FRAME: or FIRST-LAST: and then channels, "
+            "as in `0-23: move_forward`"
+        )
+    first, last = (int(number[:12]) for number in numbers)
+    return first, last
+
+
+def _value(name: str, text: str | None, spec: ActionSpec) -> float:
     channel = spec.channels[spec.index(name)]
-    try:
-        value = float(number) if equals else channel.high
-    except ValueError:
-        raise ValueError(f"{part!r}: {number!r} is not a number") from None
+    if text is None:
+        return channel.high
+    value, said = timed_text.number(text), f"{name}={text}"
+    if value is None:
+        raise ValueError(f"{said!r}: {text!r} is not a number")
     if not channel.low <= value <= channel.high:
-        raise ValueError(f"{part!r}: {name} ranges from {channel.low:g} to {channel.high:g}")
+        raise ValueError(f"{said!r}: {name} ranges from {channel.low:g} to {channel.high:g}")
     if channel.kind == "button" and value not in (0.0, 1.0):
-        raise ValueError(f"{part!r}: {name} is a button, 0 or 1")
-    return FrameAction(name, value, first, frames)
+        raise ValueError(f"{said!r}: {name} is a button, 0 or 1")
+    return value
 
 
 def _refuse_overlaps(actions: list[FrameAction], name: str) -> None:

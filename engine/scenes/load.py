@@ -23,6 +23,8 @@ from engine.scenes.warnings import PackLookup, warnings_of
 
 MAX_FILES = 8
 """Files that one scene may be made of."""
+SHARED = "_"
+"""Begins the name of a file that scenes `use` and that is no scene of its own."""
 Platform = Literal["linux", "mac", "windows"]
 
 
@@ -71,26 +73,52 @@ def check_scene(
 
     `packs` tells what the pack can do, for warnings; without it none are given about packs.
     """
-    name = str(path)
-    main = read_source(path, name) if text is None else parse_source(text, name, path.parent)
-    sources, problems = _with_includes(main)
-    if any(source.problems for source in sources):
-        problems += [problem for source in sources for problem in source.problems]
+    sources, problems, whole = _sources(path, text)
+    if not whole:
         return Checked(file=None, problems=tuple(sorted(problems)))
     layers = [*sources, *_platform_layer(sources, platform or this_platform())]
     found, broken = check_references(sources)
-    problems += found
     content = merge((layer.content for layer in layers), broken)
     builder = Builder(sources=tuple(layers), content=content, broken=frozenset(broken))
     scene = builder.build(Scene, content)
     check_names(builder)
-    problems += builder.problems
+    problems += [*found, *builder.problems]
     if scene is ABSENT or problems:
         return Checked(file=None, problems=tuple(sorted(set(problems))))
     doubts = tuple(sorted(warnings_of(scene, builder, path.parent, packs)))
     files = tuple(source.folder / PurePosixPath(source.name).name for source in sources)
     file = SceneFile(scene=scene, path=path, files=files, warnings=doubts)
     return Checked(file=file, problems=doubts)
+
+
+def is_shared(path: Path) -> bool:
+    """Whether a file is meant for `use`, by its name."""
+    return path.name.startswith(SHARED)
+
+
+def check_shared(path: Path) -> tuple[Problem, ...]:
+    """What is wrong with a file that scenes `use`: its keys and values. What its names refer to is
+    known to the scenes alone, so `check_scene` tells that."""
+    sources, problems, whole = _sources(path, None)
+    if not whole:
+        return tuple(sorted(problems))
+    needed = {"title": "-", "prompts": {"any": {"text": "-"}}}
+    stand_in = Source(name="", folder=path.parent, content=needed, places={})
+    layers = (stand_in, *sources)
+    _, broken = check_references(sources)
+    content = merge((layer.content for layer in layers), broken)
+    builder = Builder(sources=layers, content=content, broken=frozenset(broken))
+    builder.build(Scene, content)
+    return tuple(sorted({*problems, *builder.problems}))
+
+
+def _sources(path: Path, text: str | None) -> tuple[list[Source], list[Problem], bool]:
+    """The file and what it uses, what is wrong so far, and whether all could be read."""
+    name = str(path)
+    main = read_source(path, name) if text is None else parse_source(text, name, path.parent)
+    sources, problems = _with_includes(main)
+    unread = [problem for source in sources for problem in source.problems]
+    return sources, problems + unread, not unread
 
 
 def this_platform() -> Platform:

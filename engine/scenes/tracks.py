@@ -3,7 +3,7 @@
     0-23: move_forward; 24-47: look_yaw=-60, run; 48: jump
     +2s: move_forward; +0.5s: look_yaw=90; +1s:
 
-Parts are separated by `;` or new lines. A part is a stretch and the channels that it holds. A
+The grammar is that of engine.timed_text. A part is a stretch and the channels that it holds. A
 stretch is frames `0-23` (both included), times `1s-2.5s` (the end excluded), or `+2s`: so long,
 after the part before. A channel without a value is at its highest.
 Channels that no part names are left to the player. Not here: files and devices (engine.input).
@@ -11,12 +11,12 @@ Channels that no part names are left to the player. Not here: files and devices 
 F pixel frames, A channels.
 """
 
-import re
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from engine import timed_text
 from engine.scenes.problems import nearest, quoted
 from engine.scenes.values import Span
 from helios_core.actions import WALK_SPEC, ActionSpec, Channel
@@ -36,8 +36,6 @@ SHARED_SPEC = ActionSpec(
 
 NOMINAL_FPS = 20
 """For comparing times that are given in frames with times in seconds before a world is known."""
-
-_STRETCH = re.compile(r"\+ *(?P<length>[\w.]+)|(?P<start>[\w.]+)( *- *(?P<stop>[\w.]+))?")
 
 
 class TrackError(ValueError):
@@ -87,11 +85,7 @@ class Track:
         text = str(value)
         if len(text) > LONGEST:
             raise TrackError(f"a track has at most {LONGEST} signs", 0)
-        parts, at = [], 0
-        for piece in re.split(r"[;\n]", text):
-            if piece.strip():
-                parts.append(_part(piece, at))
-            at += len(piece) + 1
+        parts = [_part(written) for written in timed_text.parts(text)]
         if not parts:
             raise TrackError("an empty track; write for example +2s: move_forward", 0)
         track = cls(text=text, parts=tuple(parts))
@@ -141,21 +135,19 @@ def _check_value(channel: Channel, value: float | None, offset: int) -> None:
         )
 
 
-def _part(piece: str, at: int) -> Part:
-    at += len(piece) - len(piece.lstrip())
-    stretch, colon, channels = piece.strip().partition(":")
-    if not colon:
-        message = f"{quoted(piece.strip())} has no ':' between its stretch and its channels"
+def _part(written: timed_text.Part) -> Part:
+    at, bounds = written.offset, written.bounds
+    if not written.colon:
+        message = f"{quoted(written.text)} has no ':' between its stretch and its channels"
         raise TrackError(message, at)
-    match = _STRETCH.fullmatch(stretch.strip())
-    if not match:
-        message = f"{quoted(stretch.strip())} is not a stretch; write 0-23, 1s-2s or +2s"
+    if bounds is None:
+        message = f"{quoted(written.stretch)} is not a stretch; write 0-23, 1s-2s or +2s"
         raise TrackError(message, at)
-    start = _bound(match["start"], at, last=False) if match["start"] else None
-    stop = _bound(match["length"] or match["stop"] or match["start"], at, last=start is not None)
+    start = _bound(bounds.start, at, last=False) if bounds.start else None
+    stop = _bound(bounds.length or bounds.stop or bounds.start, at, last=start is not None)
     if start is not None and stop.seconds_at(NOMINAL_FPS) <= start.seconds_at(NOMINAL_FPS):
-        raise TrackError(f"{quoted(stretch.strip())} ends before it begins", at)
-    values = tuple(_value(text.strip(), at) for text in channels.split(",") if text.strip())
+        raise TrackError(f"{quoted(written.stretch)} ends before it begins", at)
+    values = tuple((name, _value(name, text, at)) for name, text in written.held)
     return Part(start=start, stop=stop, values=values, offset=at)
 
 
@@ -169,14 +161,13 @@ def _bound(text: str, at: int, *, last: bool) -> Span:
         raise TrackError(str(error), at) from error
 
 
-def _value(text: str, at: int) -> tuple[str, float | None]:
-    name, equals, number = (piece.strip() for piece in text.partition("="))
-    if not equals:
-        return name, None
-    try:
-        value = float(number)
-    except ValueError:
-        raise TrackError(f"{name}={number}: {quoted(number)} is not a number", at) from None
+def _value(name: str, text: str | None, at: int) -> float | None:
+    """The value of a channel; None for its highest."""
+    if text is None:
+        return None
+    value = timed_text.number(text)
+    if value is None:
+        raise TrackError(f"{name}={text}: {quoted(text)} is not a number", at)
     if not np.isfinite(value):
-        raise TrackError(f"{name}={number}: not a finite number", at)
-    return name, value
+        raise TrackError(f"{name}={text}: not a finite number", at)
+    return value

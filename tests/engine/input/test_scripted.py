@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from engine import timed_text
 from engine.input.bindings import bindings_from
 from engine.input.events import FrameAction
 from engine.input.mapper import InputMapper
@@ -69,3 +70,13 @@ def test_a_source_says_everything_once():
     assert len(source.poll(0.0)) == 1
     assert source.poll(1.0) == []
     assert ScriptedInput.replay(WALK_SPEC, WALK_SPEC.zeros(8)).actions == ()
+
+
+def test_a_part_knows_where_it_stands():
+    text = "# a walk\n0-23: run ; 24-47:\n  +2s: look_yaw=-60,jump # turn\n"
+    one, two, three = timed_text.parts(text)
+    assert [part.line for part in (one, two, three)] == [2, 2, 3]
+    assert all(text[p.offset :].startswith(p.text) for p in (one, two, three))
+    assert one.bounds == timed_text.Bounds(start="0", stop="23") and two.held == ()
+    assert three.bounds == timed_text.Bounds(length="2s")
+    assert three.held == (("look_yaw", "-60"), ("jump", None))

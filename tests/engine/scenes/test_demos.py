@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.cli import main
 from engine.director import EndSession, JumpScene, PlaySound
 from engine.input.events import KeyEvent
 from engine.scenes.load import check_scene, load_scene
@@ -128,3 +129,18 @@ def test_the_bench_ignores_the_player_and_ends_at_frame_600():
 def test_shared_files_are_no_demos():
     assert load_scene(FOLDER / "free_walk.yaml").files[0].name == "_common.yaml"
     assert "_common" not in NAMES
+
+
+def test_shared_files_are_no_scenes_and_are_checked_as_what_they_are(tmp_path, capsys):
+    assert main(["check", "--strict", *map(str, sorted(FOLDER.glob("*.yaml")))]) == 0
+    count = len(DEMOS)
+    assert f"{count} scenes: {count} can be played, 1 file shared" in capsys.readouterr().out
+    shared = tmp_path / "_mine.yaml"
+    shared.write_text("hints: [a]\ntimeline:\n- {at: 1s, prompt: noon, caption: '${vars.x}'}\n")
+    assert main(["check", str(shared)]) == 0, "the scene that uses it knows noon and vars.x"
+    shared.write_text("hint: [a]\nmacros: {a: '+1s'}\n")
+    assert main(["check", str(shared)]) == 1
+    out = capsys.readouterr().out
+    assert "_mine.yaml:1:1: hint: no such key here; did you mean 'hints'" in out
+    assert "_mine.yaml:2:14: macros.a" in out
+    assert main(["play", "--headless", "--frames", "4", str(shared)]) == 2
