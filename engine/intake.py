@@ -23,6 +23,8 @@ class Intake:
 
     def take(self, events: Sequence[InputEvent]) -> list[Command]:
         """Keep what a latch will want; return the commands in order."""
+        if not events:
+            return []
         commands = [event for event in events if isinstance(event, Command)]
         with self._lock:
             for event in events:

@@ -26,8 +26,8 @@ SWITCH_SECONDS = 0.0005
 """How long a busy producer may keep the interpreter from the loop (Python's default is 5 ms)."""
 
 
-HUD_SECONDS = 0.03
-"""Between frames the HUD's data are made anew after so long."""
+HUD_SECONDS = 0.06
+"""Without a new frame or a command the HUD's data are made anew after so long."""
 LATCH_LEAD = 0.0005
 """The window is polled so long before a latch, so that the latch misses nothing."""
 
@@ -95,7 +95,8 @@ class Loop:
         session, clock = self.session, self.session.clock
         started = clock.now()
         driver = session.presenter.driver_seconds
-        for command in self._poll(started):
+        commands = self._poll(started)
+        for command in commands:
             session.obey(command)
         moved = self._step(started)
         if moved:
@@ -103,7 +104,7 @@ class Loop:
             self._hud, self._hud_at = self.hud(started), started
             session.presenter.show(session.picture[0], self._hud, session.picture[1])
         else:
-            if started - self._hud_at >= HUD_SECONDS:
+            if commands or started - self._hud_at >= HUD_SECONDS:
                 self._hud, self._hud_at = self.hud(started), started
             session.presenter.refresh(self._hud)
         now = clock.now()

@@ -131,7 +131,7 @@ def _quantiles(values: tuple[float, ...]) -> dict[str, float] | None:
 
 
 def open_window() -> Any:
-    """A real window without vsync; SDL's dummy driver where there is no display."""
+    """A real window without vsync, with the HUD; SDL's dummy driver where there is no display."""
     if sys.platform.startswith("linux") and not any(
         os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
     ):
@@ -139,7 +139,9 @@ def open_window() -> Any:
     from engine.present.screen import ScreenConfig
     from engine.present.window import Window, WindowConfig
 
-    return Window(WindowConfig(screen=ScreenConfig(vsync=False), sound=False, mouse_look=False))
+    return Window(
+        WindowConfig(screen=ScreenConfig(vsync=False), sound=False, mouse_look=False, hud=True)
+    )
 
 
 def command_to_first_frame(pack: str, args: argparse.Namespace) -> float:

@@ -16,33 +16,67 @@ from engine.present.theme import Theme
 PANEL_WIDTH = 292
 
 
-def hud_panel(look: Theme, hud: HudData) -> pygame.Surface:
-    """Everything that F3 shows. Drawn a few times a second while playing, so it is kept lean."""
-    width, gap, step = look.px(PANEL_WIDTH), look.gap, look.line("small") + look.px(3)
-    rows, foot = hud_rows(hud), _hud_foot(look, hud, look.px(PANEL_WIDTH) - 2 * look.gap)
-    height = len(rows) * step + sum(p.get_height() + look.px(5) for p in foot) + 2 * gap
-    panel = look.panel(width, height)
-    y = gap
-    for label, value, colour in rows:
-        shown = look.text(value, "small", colour)
-        panel.blit(look.text(label, "small", theme.MUTED), (gap, y))
-        panel.blit(shown, (width - gap - shown.get_width(), y))
-        y += step
-    for picture in foot:
-        y += look.px(5)
-        panel.blit(picture, (gap, y))
-        y += picture.get_height()
-    return panel
+class HudPanel:
+    """Everything that F3 shows. It is drawn a few times a second while playing, so it keeps its
+    surface and draws only the lines that changed."""
+
+    def __init__(self) -> None:
+        self._look: Theme | None = None
+        self._base = self._surface = theme.blank(1, 1)
+        self._heights: tuple[int, ...] = ()
+        self._shown: dict[int, object] = {}
+        """Per line, by its upper edge, what it says."""
+
+    def draw(self, look: Theme, hud: HudData) -> pygame.Surface:
+        """The panel as it is now; the next call draws on the same surface."""
+        width, gap, step = look.px(PANEL_WIDTH), look.gap, look.line("small") + look.px(3)
+        rows, foot = hud_rows(hud), _hud_foot(look, hud, width - 2 * gap)
+        heights = (step,) * len(rows) + tuple(p.get_height() + look.px(5) for _, p in foot)
+        if look is not self._look or heights != self._heights:
+            self._heights = heights
+            self._begin(look, [label for label, *_ in rows], (width, sum(heights) + 2 * gap))
+        y = gap
+        for _, value, colour in rows:
+            if self._clears(pygame.Rect(width // 2, y, width - gap - width // 2, step), value, y):
+                shown = look.text(value, "small", colour)
+                self._surface.blit(shown, (width - gap - shown.get_width(), y))
+            y += step
+        for key, picture in foot:
+            y += look.px(5)
+            if self._clears(pygame.Rect(gap, y, width - 2 * gap, picture.get_height()), key, y):
+                self._surface.blit(picture, (gap, y))
+            y += picture.get_height()
+        return self._surface
+
+    def _begin(self, look: Theme, labels: Sequence[str], size: tuple[int, int]) -> None:
+        """The empty panel with its labels."""
+        gap, step = look.gap, look.line("small") + look.px(3)
+        base = look.panel(*size)
+        for i, label in enumerate(labels):
+            base.blit(look.text(label, "small", theme.MUTED), (gap, gap + i * step))
+        self._look, self._base, self._surface, self._shown = look, base, base.copy(), {}
+
+    def _clears(self, area: pygame.Rect, says: object, y: int) -> bool:
+        """Whether a line must be drawn again; its area is empty then."""
+        if self._shown.get(y) == says:
+            return False
+        self._shown[y] = says
+        self._surface.fill((0, 0, 0, 0), area)
+        self._surface.blit(self._base, area, area)
+        return True
 
 
-def _hud_foot(look: Theme, hud: HudData, width: int) -> list[pygame.Surface]:
-    """The prompt, how far the crossfade has come, and a word on worlds without actions."""
-    parts = [_paragraph(look, _shorten(hud.prompt) or "no prompt", width, theme.TEXT)]
+def _hud_foot(look: Theme, hud: HudData, width: int) -> list[tuple[object, pygame.Surface]]:
+    """The prompt, how far the crossfade has come, and a word on worlds without actions; each with
+    a key that tells it from what stood there before."""
+    prompt = _shorten(hud.prompt) or "no prompt"
+    parts: list[tuple[object, pygame.Surface]]
+    parts = [(prompt, _paragraph(look, prompt, width, theme.TEXT))]
     if hud.prompt_weight < 1.0:
-        parts.append(look.bar(width, hud.prompt_weight))
+        parts.append((hud.prompt_weight, look.bar(width, hud.prompt_weight)))
     if hud.text_only:
         note = "This world takes no actions: press Enter and tell it what happens."
-        parts.append(_paragraph(look, note, width, theme.ACCENT))
+        parts.append((note, _paragraph(look, note, width, theme.ACCENT)))
     return parts
 
 

@@ -45,6 +45,8 @@ class View:
     numbers: HudData
     """What the HUD prints: `hud`, renewed only now and then."""
     hud_on: bool
+    panel: panels.HudPanel
+    """Draws the numbers."""
     help_on: bool
     fps: int
     bindings: Bindings
@@ -89,7 +91,7 @@ def _numbers(view: View) -> list[Item]:
     if not view.hud_on:
         return []
     gap, numbers = view.look.gap, view.numbers
-    draw = lambda: panels.hud_panel(view.look, numbers)  # noqa: E731
+    draw = lambda: view.panel.draw(view.look, numbers)  # noqa: E731
     return [Item("hud", numbers, draw, lambda _: (gap, gap))]
 
 

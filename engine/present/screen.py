@@ -73,6 +73,7 @@ class Screen:
             self.toggle_fullscreen()
         self._frame: video.Texture | None = None
         self._frame_size = (0, 0)
+        self._canvas = pygame.Surface((1, 1))
         self._kept: dict[str, tuple[object, video.Texture]] = {}
         self._queue: list[tuple[video.Texture, tuple[int, int, int, int], int]] = []
         self._used: set[str] = set()
@@ -108,8 +109,11 @@ class Screen:
         if texture is None or self._frame_size != (w, h):
             self._frame = texture = video.Texture(self.renderer, (w, h), streaming=True)
             self._frame_size = (w, h)
+            # Of the texture's own order of bytes: a frame of another order is turned far slower.
+            self._canvas = pygame.Surface((w, h), pygame.SRCALPHA, 32)
         pixels = np.ascontiguousarray(frame)
-        texture.update(pygame.image.frombuffer(pixels.data, (w, h), "RGB"))
+        self._canvas.blit(pygame.image.frombuffer(pixels.data, (w, h), "RGB"), (0, 0))
+        texture.update(self._canvas)
 
     def put(
         self,

@@ -165,8 +165,9 @@ def rounded(
         rgba[..., :3] += (np.array(border[:3]) - rgba[..., :3]) * share
         rgba[..., 3:] += (255 - rgba[..., 3:]) * share * 0.6
     rgba[..., 3] *= np.clip(edge + 0.5, 0, 1)
-    pixels = rgba.round().astype(np.uint8)
-    return pygame.image.frombytes(pixels.tobytes(), (width, height), "RGBA")
+    # Bytes in the order of text and of `blank`: pictures of one order blend ten times faster.
+    pixels = rgba[..., [2, 1, 0, 3]].round().astype(np.uint8)
+    return pygame.image.frombytes(pixels.tobytes(), (width, height), "BGRA")
 
 
 def _edge_distance(width: int, height: int, radius: int) -> np.ndarray:

@@ -52,7 +52,7 @@ from engine.present.start_screen import (
 from helios_core.actions import ActionSpec
 from helios_core.world_api import WorldInfo
 
-HUD_SECONDS = 0.2
+HUD_SECONDS = 0.25
 """The HUD's numbers change this often: a number that flickers cannot be read."""
 BLINK_SECONDS = 0.5
 NOTICE_SECONDS = 4.0
@@ -90,6 +90,7 @@ class Window:
         self._clock = clock
         self._navigator = Navigator()
         self._hud_on, self._help_on = config.hud, False
+        self._panel = panels.HudPanel()
         self._notices: list[tuple[str, float]] = []
         self._focused = bool(self.screen.window.focused)
         spec = ActionSpec()
@@ -102,6 +103,7 @@ class Window:
     def _begin(self) -> None:
         """Nothing is open and nothing was shown yet; what the player switched on stays on."""
         self._hud, self._numbers, self._numbers_at = HudData(), HudData(), -1.0
+        self._told, self._stirred = self._hud, True
         self._overlays: Sequence[Overlay] = ()
         self._menus: Menus | None = None
         self._paused_here = self._rewinding = False
@@ -145,6 +147,7 @@ class Window:
     def poll(self, now: float) -> list[InputEvent]:
         events: list[InputEvent] = []
         for event in pygame.event.get():
+            self._stirred = True
             events += self._take(event, now)
         for event in events:
             if isinstance(event, PadChanged):
@@ -159,6 +162,11 @@ class Window:
         self._draw(layers(self._view()))
 
     def refresh(self, hud: HudData) -> None:
+        # Most ticks bring neither news nor events, and looking for what changed has its price.
+        changing = self._stirred or self._typing or self._notices or self._shown_keys is None
+        if hud is self._told and not changing:
+            return
+        self._stirred = False
         self._learn(hud)
         plan = layers(self._view())
         if [(item.name, item.key) for item in plan] != self._shown_keys:
@@ -436,7 +444,7 @@ class Window:
         """Take over the state; the HUD's numbers only now and then."""
         if hud.paused != self._hud.paused:
             self.mixer.pause(hud.paused)
-        now = self._clock()
+        self._told, now = hud, self._clock()
         if self._notices:
             self._notices = [(text, until) for text, until in self._notices if until > now]
             hud = replace(hud, messages=(*hud.messages, *(text for text, _ in self._notices)))
@@ -452,6 +460,7 @@ class Window:
             hud=self._hud,
             numbers=self._numbers,
             hud_on=self._hud_on,
+            panel=self._panel,
             help_on=self._help_on,
             fps=self._fps,
             bindings=self.bindings,

@@ -10,8 +10,10 @@ from engine.director import Caption, Fade, PlaySound
 from engine.input.bindings import bindings_from
 from engine.input.events import Command, FocusLost, KeyEvent, MouseMotion, PromptEntered
 from engine.present.api import HudData, Overlay
+from engine.present.hud import HudPanel
 from engine.present.overlay import compose
 from engine.present.screen import Screen, ScreenConfig, fit
+from engine.present.theme import Theme
 from engine.present.unlocked import unlocked_present
 from helios_core.actions import ActionSpec
 
@@ -177,6 +179,21 @@ def test_the_hud_comes_and_goes_and_its_numbers_hold_still_for_a_moment(bench):
     assert (later != on).any()
     bench.press(pygame.K_F3)
     np.testing.assert_array_equal(bench.show(pack="null"), plain)
+
+
+def test_a_panel_that_draws_only_what_changed_looks_like_a_new_one():
+    look, kept = Theme(1280, 768), HudPanel()
+    plain = HudData(pack="null", prompt="a meadow", age_ms=1111.0)
+    for hud in (
+        plain,
+        replace(plain, age_ms=7.0, real_time_factor=1.5),
+        replace(plain, prompt="a meadow at noon " * 6, prompt_weight=0.4),
+        replace(plain, prompt_weight=0.5),
+        replace(plain, text_only=True),
+    ):
+        drawn, fresh = kept.draw(look, hud), HudPanel().draw(look, hud)
+        assert drawn.get_size() == fresh.get_size()
+        assert pygame.image.tobytes(drawn, "RGBA") == pygame.image.tobytes(fresh, "RGBA")
 
 
 def test_help_pause_rewind_and_messages_show(bench):
