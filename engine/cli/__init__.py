@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("engine.cli.replay", "replay a recording, exactly or with other actions"),
     "train": ("engine.cli.train", "train, distil or fine-tune a world by a recipe"),
     "eval": ("engine.cli.eval", "measure how good a world is"),
+    "ablate": ("engine.cli.ablate", "measure what each part of a recipe is worth"),
     "bench play": ("engine.cli.bench_play", "latency, pacing and engine cost of play"),
     "bench env": ("engine.cli.bench_env", "frames per second of the Gymnasium world"),
     "bench clips": ("engine.cli.bench_clips", "decoded frames per second of a recording"),

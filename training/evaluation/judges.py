@@ -8,7 +8,7 @@ their insides (networks), what is asked of them (suites).
     judge, exam = inverse_dynamics(height=64, width=96)
     values = judge.read(pictures)              # [F - WINDOW + 1, A] from [F, H, W, 3]
 
-F frames, A channels, S samples, H W pixels.
+F frames, A channels, S samples, H W pixels; h w rows and columns of luma.
 """
 
 import hashlib
@@ -31,37 +31,47 @@ from training.evaluation import lessons
 from training.evaluation.lessons import LOOK_THRESHOLD, PUSH_THRESHOLD, QUESTIONS
 from training.evaluation.networks import (
     ACTED,
-    WINDOW,
+    REACH,
     Classifier,
     InverseDynamics,
+    Seen,
     as_input,
+    mirror_of,
+    seen,
     small_luma,
 )
-from training.worlds.wilds.spec import SPEC, STRAFE, YAW
+from training.worlds.wilds.spec import SPEC
 
-EDITION = 2
+EDITION = 3
 """Raised when lessons or networks change, so that cached judges are taught anew."""
 PASS = 0.9
 """Balanced accuracy on the truth from which on a channel's judge is one."""
+LUCK = 0.1
+"""How far above chance a judge may score on another clip's answers."""
 Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class JudgeConfig:
-    """How much a judge sees before it judges."""
+    """How much a judge sees before it judges; the defaults are the inverse dynamics'."""
 
-    clips: int = 200
-    """Worlds walked for training; the classifier sees four times as many, three pictures each."""
-    frames: int = 16
+    worlds: int = 1000
+    """Worlds of its lessons."""
+    frames: int = 24
     """Frames of each walk."""
-    held_clips: int = 40
-    """Worlds for its own exam."""
-    steps: int = 700
+    held_worlds: int = 120
+    """Worlds of its exam."""
+    steps: int = 1000
     """Optimiser steps."""
-    batch: int = 48
-    width: int = 24
+    batch: int = 24
+    """Walks, or pictures, of one step."""
+    width: int = 32
     """Channels of the first layer."""
     seed: int = 5
+
+
+FACTS = JudgeConfig(worlds=1600, held_worlds=200, steps=1200, batch=48, width=24)
+"""The classifier's: three pictures of each world."""
 
 
 def inverse_dynamics(
@@ -78,7 +88,7 @@ def classifier(
     *, height: int, width: int, config: JudgeConfig | None = None, report: Report = print
 ) -> tuple[Classifier, dict[str, Any]]:
     """The judge of facts and its own exam, from the cache or taught now."""
-    config = config or JudgeConfig()
+    config = config or FACTS
     torch.manual_seed(config.seed)
     model = Classifier(config.width)
     return _cached("facts", model, height, width, config, _teach_facts, report)
@@ -110,7 +120,10 @@ def _cached(
             fresh.rename(folder)
     model.load_state_dict(load_file(folder / "weights.safetensors"))
     model.eval()
-    return model, json.loads((folder / "exam.json").read_text())
+    exam = json.loads((folder / "exam.json").read_text())
+    for line in exam_lines(exam):
+        report(line)
+    return model, exam
 
 
 def _fit(
@@ -119,7 +132,7 @@ def _fit(
     config: JudgeConfig,
     report: Report,
 ) -> None:
-    optimiser = torch.optim.AdamW(model.parameters(), 1e-3, weight_decay=0.02)
+    optimiser = torch.optim.AdamW(model.parameters(), 1e-3, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, config.steps)
     rng = np.random.default_rng(config.seed)
     model.train()
@@ -127,6 +140,7 @@ def _fit(
         value = loss(rng)
         optimiser.zero_grad()
         value.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         schedule.step()
         if step % 250 == 249:
@@ -137,36 +151,71 @@ def _fit(
 def _teach_actions(
     model: InverseDynamics, height: int, width: int, config: JudgeConfig, report: Report
 ) -> dict[str, Any]:
-    walks = lessons.walks(config.clips, config.frames, 1, height=height, width=width)
-    luma = torch.stack([small_luma(torch.from_numpy(clip)) for clip in walks.pictures])
-    wanted = torch.from_numpy(walks.actions) / torch.tensor([c.scale for c in SPEC.channels])
-    shown = torch.from_numpy(walks.shown)
-    pushed = torch.from_numpy(levels(walks.actions)) + 1
+    walks = lessons.walks(config.worlds, config.frames, 1, height=height, width=width)
+    report(f"  walked {config.worlds} worlds")
+    rng = np.random.default_rng(config.seed)
+    parts = [seen(_worsened(small_luma(torch.from_numpy(c)), rng)) for c in walks.pictures]
+    everything = parts[0].beside(*parts[1:])
+    # Pair p leads to frame p + 1; the first and last REACH of them are not read.
+    span = slice(ACTED, config.frames - REACH)
+    told = walks.actions[:, span]
+    wanted = torch.from_numpy(told) / torch.tensor([c.scale for c in SPEC.channels])
+    shown = torch.from_numpy(walks.shown[:, span])
+    pushed = torch.from_numpy(levels(told)) + 1
     weights = [_balance(pushed[..., i][shown[..., i]]) for i in range(SPEC.size)]
 
     def loss(rng: np.random.Generator) -> Tensor:
-        clip = torch.from_numpy(rng.integers(0, len(luma), config.batch))
-        at = torch.from_numpy(rng.integers(0, config.frames - WINDOW + 1, config.batch))
-        x = _worsened(torch.stack([luma[clip, at + i] for i in range(WINDOW)], 1), rng)
-        now = clip, at + ACTED
-        way, value = pushed[now], wanted[now]
-        if rng.random() < 0.5:
-            x, way, value = _mirrored(x, way, value)
-        logits, size = model(x)
-        return _masked_loss(logits, size, way, value, shown[now], weights)
+        rows = torch.from_numpy(rng.integers(0, len(told), config.batch))
+        plain, turned = rows.tensor_split(2)
+        clips, other = (Seen(everything.maps[r], everything.hints[r]) for r in (plain, turned))
+        way, value = pushed[rows], wanted[rows]
+        way[len(plain) :] = (mirror_of(pushed[turned] - 1) + 1).long()
+        value[len(plain) :] = mirror_of(wanted[turned])
+        logits, size = (x.flatten(0, 1) for x in model(clips.beside(other.mirrored())))
+        asked = [x.flatten(0, 1) for x in (way, value, shown[rows])]
+        return _masked_loss(logits, size, asked[0], asked[1], asked[2], weights)
 
     _fit(model, loss, config, report)
-    held = lessons.walks(config.held_clips, config.frames, 2, height=height, width=width)
+    return _examine_actions(model, height, width, config)
+
+
+def _examine_actions(
+    model: InverseDynamics, height: int, width: int, config: JudgeConfig
+) -> dict[str, Any]:
+    """On walks through worlds it has not seen; a channel's judge must pass, and be at chance when
+    each walk is asked for another's actions."""
+    held = lessons.walks(config.held_worlds, config.frames, 2, height=height, width=width)
     read = np.stack([model.read(clip) for clip in held.pictures])
     span = slice(ACTED, ACTED + read.shape[1])
-    true, seen = held.actions[:, span], held.shown[:, span]
+    true, shown = held.actions[:, span], held.shown[:, span]
     order = np.random.default_rng(config.seed).permutation(len(true))
-    channels = agreement(read, true, seen)
-    return {
-        "channels": channels,
-        "shuffled": agreement(read, true[order], seen[order]),
-        "judges": [n for n, c in channels.items() if (c["accuracy"] or 0) >= PASS],
-    }
+    channels = agreement(read, true, shown)
+    shuffled = agreement(read, true[order], shown[order])
+    fit = [n for n in SPEC.names if passes(channels[n], shuffled[n]["accuracy"])]
+    return {"channels": channels, "shuffled": shuffled, "judges": fit, "worlds": len(true)}
+
+
+def passes(channel: dict[str, Any], shuffled: float | None) -> bool:
+    """Right on the truth, and no better than chance on another clip's answers."""
+    right, chance = channel["accuracy"], channel["chance"]
+    if right is None or shuffled is None:
+        return False
+    return right >= PASS and shuffled - chance <= LUCK
+
+
+def exam_lines(exam: dict[str, Any]) -> list[str]:
+    """What to print of an exam."""
+    rows = exam["channels"]
+    lines = []
+    for name, row in rows.items():
+        if row["accuracy"] is None:
+            lines.append(f"  exam {name:<14} nothing to ask")
+            continue
+        other = exam["shuffled"][name]["accuracy"]
+        verdict = "a judge" if name in exam["judges"] else "no judge"
+        lines.append(f"  exam {name:<14} {row['accuracy']:.3f} on the truth, {other or 0:.3f} on "
+                     f"shuffled answers (chance {row['chance']:.3f}): {verdict}")  # fmt: skip
+    return lines
 
 
 def _balance(classes: Tensor) -> Tensor:
@@ -177,17 +226,12 @@ def _balance(classes: Tensor) -> Tensor:
 
 
 def _worsened(x: Tensor, rng: np.random.Generator) -> Tensor:
-    """Noise and blur such as generated pictures have, so that the judge looks past them."""
-    if rng.random() < 0.4:
-        x = functional.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
-    return x + float(rng.uniform(0, 0.01)) * torch.randn_like(x)
-
-
-def _mirrored(x: Tensor, way: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The same walk seen in a mirror: strafing and turning change sides."""
-    sides = torch.ones(SPEC.size)
-    sides[[STRAFE, YAW]] = -1
-    return x.flip(-1), ((way - 1) * sides + 1).long(), value * sides
+    """Luma [F, h, w] with noise and blur such as generated pictures have, or as it is."""
+    if rng.random() < 0.35:
+        x = functional.avg_pool2d(x[:, None], 3, 1, 1, count_include_pad=False)[:, 0]
+    if rng.random() < 0.5:
+        x = x + float(rng.uniform(0, 0.012)) * torch.randn_like(x)
+    return x
 
 
 def _masked_loss(
@@ -254,7 +298,8 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
 def _teach_facts(
     model: Classifier, height: int, width: int, config: JudgeConfig, report: Report
 ) -> dict[str, Any]:
-    views = lessons.views(4 * config.clips, 3, height=height, width=width)
+    views = lessons.views(config.worlds, 3, height=height, width=width)
+    report(f"  saw {config.worlds} worlds")
     pictures = torch.from_numpy(views.pictures)
     labels = {name: torch.from_numpy(v) for name, v in views.labels.items()}
 
@@ -272,14 +317,27 @@ def _teach_facts(
         )  # fmt: skip
 
     _fit(model, loss, config, report)
-    held = lessons.views(4 * config.held_clips, 4, height=height, width=width)
+    return _examine_facts(model, height, width, config)
+
+
+def _examine_facts(
+    model: Classifier, height: int, width: int, config: JudgeConfig
+) -> dict[str, Any]:
+    """On views of worlds it has not seen, and on views asked for another's facts."""
+    held = lessons.views(config.held_worlds, 4, height=height, width=width)
     read = {name: p.argmax(1) for name, p in model.read(held.pictures).items()}
     order = np.random.default_rng(config.seed).permutation(len(held.pictures))
-    shuffled = {name: v[order] for name, v in held.labels.items()}
+    exams, shuffled = {}, {}
+    for name in QUESTIONS:
+        true = held.labels[name]
+        exams[name] = {"accuracy": _share(read[name], true), "chance": _commonest(true)}
+        shuffled[name] = {"accuracy": _share(read[name], true[order])}
+    fit = [n for n in QUESTIONS if passes(exams[n], shuffled[n]["accuracy"])]
     return {
-        "accuracy": {n: _share(read[n], held.labels[n]) for n in QUESTIONS},
-        "shuffled": {n: _share(read[n], shuffled[n]) for n in QUESTIONS},
-        "chance": {n: _commonest(held.labels[n]) for n in QUESTIONS},
+        "channels": exams,
+        "shuffled": shuffled,
+        "judges": fit,
+        "worlds": config.held_worlds,
         "by_answer": {n: _by_answer(n, read[n], held.labels[n]) for n in QUESTIONS},
     }
 

@@ -1,8 +1,9 @@
 """What judges are taught and examined with: true pictures, and which labels can be seen in them.
 
 A label that leaves no trace is not asked: running while standing, jumping in the air, walking
-against a rock, a look too slow to shift a pixel, a biome behind fog, weather on its way. Not here:
-the judges (judges) and what they look like inside (networks).
+against a rock or with the ground out of view, a look too slow to shift a pixel, a biome behind fog,
+weather on its way. Actions are asked in fair weather alone: drops and flakes before the camera move
+more than the ground does. Not here: the judges (judges) and what they look like inside (networks).
 
 N clips, F frames, A channels, H W pixels.
 """
@@ -15,7 +16,7 @@ from training.evaluation.oracle import HELD_OUT_SEEDS
 from training.worlds.wilds import biomes, episodes, facts, weather
 from training.worlds.wilds.physics import SPRINT, WALK
 from training.worlds.wilds.spec import FORWARD, FPS, JUMP, PITCH, RUN, SPEC, STRAFE, YAW
-from training.worlds.wilds.world import Wilds
+from training.worlds.wilds.world import Wilds, WildsConfig
 
 QUESTIONS: dict[str, tuple[str, ...]] = {
     "biome": tuple(biomes.NAMES),
@@ -32,6 +33,12 @@ PUSH_THRESHOLD = 0.5
 """The same for walking and buttons."""
 AMBIGUOUS = 2.0
 """Looks between none and this many thresholds are not asked."""
+FAIR = ("clear", "cloudy")
+"""Weathers in which actions are read."""
+GROUND_BELOW = 8.0
+"""Degrees up; a camera that looks higher has too little ground in view to tell how it walks."""
+LEAP = 0.1
+"""Metres up or down in a frame that walking does not make."""
 HOLD = 8
 """Frames for which a pushed channel is held."""
 EDGE_HOURS = 0.5
@@ -63,6 +70,11 @@ class Views:
 def answer_of(question: str, fact: str) -> int:
     """Index of the answer that a fact (such as the time "dawn") is seen as."""
     return QUESTIONS[question].index(SEEN_AS.get(fact, fact))
+
+
+def fair(count: int) -> tuple[str, ...]:
+    """A fair weather for each of `count` worlds; neighbours share one."""
+    return tuple(FAIR[i // 4 % len(FAIR)] for i in range(count))
 
 
 def pushes(rng: np.random.Generator, walkers: int, frames: int, hold: int = 16) -> np.ndarray:
@@ -105,10 +117,14 @@ def visible(actions: np.ndarray, poses: np.ndarray) -> np.ndarray:
         faint = AMBIGUOUS * LOOK_THRESHOLD * SPEC.channels[channel].scale
         obeyed = np.abs(moved * FPS - told) < 0.3 * np.abs(told) + 0.5
         shown[..., channel] = obeyed & ((told == 0) | (np.abs(told) >= faint))
+    # What walking does is seen on the ground, and a leap moves the ground more than a step does.
+    hidden = (poses[..., 1:, 5] > GROUND_BELOW) | (np.abs(step[..., 2]) > LEAP)
+    shown[..., [FORWARD, STRAFE]] &= ~hidden[..., None]
     speed = np.hypot(east, north)
     runs = actions[..., RUN] > PUSH_THRESHOLD
     between = (WALK + SPRINT) / 2
     shown[..., RUN] = np.where(runs, speed > between, (speed > 0.6 * WALK) & (speed < between))
+    shown[..., RUN] &= ~hidden
     leaps = step[..., 2] > 0.15
     shown[..., JUMP] = (actions[..., JUMP] <= PUSH_THRESHOLD) | leaps
     return shown
@@ -136,15 +152,16 @@ def steady(actions: np.ndarray, frames: int = 4) -> np.ndarray:
 def walks(
     count: int, frames: int, seed: int, *, height: int, width: int, sight: float = 4.0
 ) -> Walks:
-    """Half of the clips are walked as people walk, half pushed channel by channel.
+    """A quarter of the clips is walked as people walk, the rest pushed channel by channel.
 
     Clips whose darkest or mistiest view has a luma spread under `sight` show nothing at all.
     """
     seeds = [_lesson_seed(seed, i) for i in range(count)]
-    wilds = Wilds(seeds, height, width)
+    wilds = Wilds(seeds, height, width, config=WildsConfig(weathers=fair(count)))
     people, _ = episodes.walks(wilds, seeds, episodes.Plan(frames=3 * frames, seed=seed))
     actions = people[:, frames : 2 * frames].copy()
-    actions[::2] = pushes(np.random.default_rng([seed, 17]), len(actions[::2]), frames, HOLD)
+    pushed = np.arange(count) % 4 > 0
+    actions[pushed] = pushes(np.random.default_rng([seed, 17]), int(pushed.sum()), frames, HOLD)
     pictures = np.empty((count, frames, height, width, 3), np.uint8)
     poses = np.empty((count, frames + 1, 6))
     poses[:, 0] = wilds.poses()

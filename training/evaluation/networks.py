@@ -1,38 +1,69 @@
 """The networks behind the judges: small convolutions that learn in minutes on a CPU core.
 
-`InverseDynamics` works on the luma at about 32 rows, each window scaled to the same contrast, so
-that night and mist read like noon; a cost volume between neighbours sees fast turns that stacked
-pictures alone do not. Not here: what they are taught (lessons) and how (judges).
+`InverseDynamics` never sees pictures, only where their patches went and how a walker would have to
+move for that (flow, egomotion): worlds look different, but move alike. Every pair of neighbours is
+summed up by itself, then pairs are read in a row. Not here: what they are taught (lessons) and how
+(judges).
 
-S samples, T pictures of a window, A channels, H W pixels, h w small rows and columns.
+S samples, F frames, P pairs of neighbours, A channels, H W pixels, h w rows and columns of luma.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training.evaluation import egomotion, flow
 from training.evaluation.lessons import LOOK_THRESHOLD, PUSH_THRESHOLD, QUESTIONS
-from training.worlds.wilds.spec import SPEC
+from training.worlds.wilds.spec import SPEC, STRAFE, YAW
 
-WINDOW = 5
+REACH = 4
+"""Pairs before and after its own from which an action is read."""
+WINDOW = 2 * REACH + 2
 """Pictures from which one action is read."""
-ACTED = WINDOW // 2 + 1
-"""The frame of a window whose action is read: what led from the middle picture to the next."""
-ROWS = 32
+ACTED = REACH + 1
+"""The frame of a window whose action is read: its own pair leads to it."""
+ROWS = 64
 """Pictures are averaged down to about so many rows before motion is read."""
-PAIRS = ((1, 2), (2, 3))
-"""Pictures of a window that are searched for each other's cells: the frame before, and its own."""
-REACH_X, REACH_Y = 4, 2
-"""Cells, of two small pixels each, within which a cell's next place is searched."""
 LEVELS = 3
 """Pushed low, not at all, high."""
 
 
-def windows(pictures: Tensor) -> Tensor:
-    """uint8 [F, H, W, 3] to the luma of every run of WINDOW pictures, [F - WINDOW + 1, T, h, w]."""
-    small = small_luma(pictures)
-    return torch.stack([small[i : len(small) - WINDOW + 1 + i] for i in range(WINDOW)], 1)
+@dataclass(frozen=True)
+class Seen:
+    """What happened between neighbours, [..., P, ...]."""
+
+    maps: Tensor
+    """[S, P, flow.MAPS, rows, columns]."""
+    hints: Tensor
+    """[S, P, egomotion.HINTS]."""
+
+    def beside(self, *others: "Seen") -> "Seen":
+        """All as one batch."""
+        every = (self, *others)
+        return Seen(torch.cat([s.maps for s in every]), torch.cat([s.hints for s in every]))
+
+    def mirrored(self) -> "Seen":
+        """The same in a mirror."""
+        sides = torch.ones(flow.MAPS, 1, 1)
+        sides[0] = -1
+        turned = torch.tensor(egomotion.SIDES).repeat(egomotion.TILTS)
+        return Seen(self.maps.flip(-1) * sides, self.hints * turned)
+
+
+def mirror_of(values: Tensor) -> Tensor:
+    """Actions [..., A] in a mirror: strafing and turning change sides."""
+    sides = torch.ones(SPEC.size)
+    sides[[STRAFE, YAW]] = -1
+    return values * sides
+
+
+def seen(luma: Tensor) -> Seen:
+    """From one clip's luma [F, h, w]."""
+    maps = flow.motion(luma)
+    return Seen(maps[None], egomotion.explain(maps)[None])
 
 
 def small_luma(pictures: Tensor) -> Tensor:
@@ -44,64 +75,55 @@ def small_luma(pictures: Tensor) -> Tensor:
 
 
 class InverseDynamics(nn.Module):
-    """Reads how every channel was pushed off a window of small luma pictures."""
+    """Reads how every channel was pushed off what happened between neighbours."""
 
     def __init__(self, width: int, height: int, columns: int) -> None:
         super().__init__()
-        factor = max(1, height // ROWS)
-        rows, columns = height // factor, columns // factor
-        cells = -(-rows // 8) * -(-columns // 8)
-        offsets = (2 * REACH_X + 1) * (2 * REACH_Y + 1)
-        self.stack = nn.Sequential(nn.Conv2d(WINDOW, 2 * width, 5, 2, 2), nn.SiLU())
-        self.look = nn.Sequential(
-            nn.Conv2d(1, 16, 5, 2, 2), nn.SiLU(), nn.Conv2d(16, 16, 3, 1, 1)
+        cell = max(1, height // ROWS) * flow.CELL
+        cells = -(-(height // cell) // 4) * -(-(columns // cell) // 4)
+        middle, wide = 3 * width // 2, 2 * width
+        self.pair = nn.Sequential(
+            nn.Conv2d(flow.MAPS + 2, width, 3, 1, 1), nn.SiLU(),
+            nn.Conv2d(width, middle, 3, 2, 1), nn.GroupNorm(4, middle), nn.SiLU(),
+            nn.Conv2d(middle, wide, 3, 2, 1), nn.GroupNorm(4, wide), nn.SiLU(),
+            nn.Flatten(), nn.Dropout(0.3),
         )  # fmt: skip
-        self.pair = nn.Sequential(nn.Conv2d(offsets, width, 1), nn.SiLU())
-        joined = 2 * width + len(PAIRS) * width
-        self.trunk = nn.Sequential(
-            nn.Conv2d(joined, 3 * width, 3, 2, 1), nn.GroupNorm(8, 3 * width), nn.SiLU(),
-            nn.Conv2d(3 * width, 4 * width, 3, 2, 1), nn.GroupNorm(8, 4 * width), nn.SiLU(),
-            nn.Flatten(), nn.Dropout(0.1), nn.Linear(4 * width * cells, 4 * width), nn.SiLU(),
-            nn.Linear(4 * width, SPEC.size * (LEVELS + 1)),
+        self.join = nn.Linear(wide * cells + egomotion.HINTS, 3 * width)
+        self.row = nn.Sequential(
+            nn.Conv1d(3 * width, 3 * width, REACH + 1), nn.SiLU(),
+            nn.Conv1d(3 * width, 3 * width, REACH + 1), nn.SiLU(), nn.Dropout(0.1),
+            nn.Conv1d(3 * width, SPEC.size * (LEVELS + 1), 1),
         )  # fmt: skip
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """[S, T, h, w] to logits [S, A, LEVELS] and values over their scale [S, A]."""
-        x = x - x.mean((1, 2, 3), keepdim=True)
-        x = x / (x.std((1, 2, 3), keepdim=True) + 0.01)
-        looks = {i: functional.normalize(self.look(x[:, i : i + 1]), dim=1) for i in (1, 2, 3)}
-        pairs = [self.pair(_costs(looks[i], looks[j])) for i, j in PAIRS]
-        out = self.trunk(torch.cat([self.stack(x), *pairs], 1)).unflatten(1, (SPEC.size, -1))
+    def forward(self, seen: Seen) -> tuple[Tensor, Tensor]:
+        """Logits [S, P - 2 REACH, A, LEVELS] and values over their scale [S, P - 2 REACH, A]."""
+        maps = seen.maps.flatten(0, 1)
+        rows, columns = maps.shape[-2:]
+        y = torch.linspace(-1, 1, rows)[:, None].expand(rows, columns)
+        x = torch.linspace(-1, 1, columns).expand(rows, columns)
+        where = torch.stack([y, x]).expand(len(maps), 2, rows, columns)
+        pairs = torch.cat([self.pair(torch.cat([maps, where], 1)), seen.hints.flatten(0, 1)], 1)
+        summed = functional.silu(self.join(pairs)).unflatten(0, seen.maps.shape[:2])
+        out = self.row(summed.mT).mT.unflatten(2, (SPEC.size, LEVELS + 1))
         return out[..., :LEVELS], out[..., LEVELS]
 
     @torch.no_grad()
     def read(self, pictures: np.ndarray) -> np.ndarray:
         """Values [F - WINDOW + 1, A] in the spec's units; row i is the action of frame i + ACTED.
 
-        Zero where no push is the likeliest, else at least the size from which a push counts.
+        Zero where no push is the likeliest, the mirror asked too; else at least the size from which
+        a push counts.
         """
-        parts = [self(part) for part in windows(torch.from_numpy(pictures)).split(256)]
-        way = torch.cat([logits.argmax(-1) for logits, _ in parts]) - 1
-        size = torch.cat([values.abs() for _, values in parts])
+        clip = seen(small_luma(torch.from_numpy(pictures)))
+        (logits, sizes), (other, _) = self(clip), self(clip.mirrored())
+        sides = mirror_of(torch.ones(SPEC.size)) < 0
+        other = torch.where(sides[:, None], other.flip(-1), other)
+        way, size = (logits + other)[0].argmax(-1) - 1, sizes[0].abs()
         least = torch.tensor(
             [1.01 * (LOOK_THRESHOLD if c.unit else PUSH_THRESHOLD) for c in SPEC.channels]
         )
         scale = torch.tensor([c.scale for c in SPEC.channels])
         return (way * torch.maximum(size, least) * scale).numpy()
-
-
-def _costs(before: Tensor, after: Tensor) -> Tensor:
-    """How alike each cell of `before` is to its neighbours of `after`: [S, offsets, h, w]."""
-    height, width = before.shape[2:]
-    padded = functional.pad(after, (REACH_X, REACH_X, REACH_Y, REACH_Y))
-    return torch.stack(
-        [
-            (before * padded[:, :, dy : dy + height, dx : dx + width]).sum(1)
-            for dy in range(2 * REACH_Y + 1)
-            for dx in range(2 * REACH_X + 1)
-        ],
-        1,
-    )
 
 
 class Classifier(nn.Module):

@@ -23,7 +23,7 @@ from training.pictures import grid, write_png
 from training.rollout import FEW_STEPS, pyramid_chunk, sample_chunk
 from training.stages.context import StepContext
 from training.stages.origin import open_codec
-from training.stages.world import TrainWorld
+from training.stages.world import Conditions, TrainWorld
 from training.trainer.draw import Draw
 
 PLAIN = {
@@ -125,10 +125,14 @@ class Judge:
             noise = draw.normal(*truth[:, :, at].shape)
             with self.context.autocast():
                 given = self.world.conditions(part, past, draw)
-                new = sample_chunk(self.world, given, noise, self.sigmas)
+                new = self.chunk(given, noise)
             made.append(new)
             past = torch.cat([past[:, :, :1], torch.cat([past[:, :, 1:], new], 2)[:, :, step:]], 2)
         return truth, torch.cat(made, 2), still
+
+    def chunk(self, given: Conditions, noise: Tensor) -> Tensor:
+        """Clean latents of one chunk."""
+        return sample_chunk(self.world, given, noise, self.sigmas)
 
     @cached_property
     def codec(self) -> Codec:
@@ -139,11 +143,12 @@ class Judge:
         truth, made, _ = self.rollout()
         rows: list[np.ndarray] = []
         for i in range(min(6, self.count)):
-            rows += [self._frames(truth[i : i + 1]), self._frames(made[i : i + 1])]
+            rows += [self.frames(truth[i : i + 1]), self.frames(made[i : i + 1])]
         write_png(path, grid(rows))
 
     @torch.no_grad()
-    def _frames(self, latents: Tensor) -> np.ndarray:
+    def frames(self, latents: Tensor) -> np.ndarray:
+        """A picture of every other latent of one run [1, C, T, h, w]: uint8 [F, H, W, 3]."""
         size = self.windows.targets if self.codec.layout == "windowed" else latents.shape[2]
         parts = [self.codec.decode(p, new=size) for p in latents.float().split(size, 2)]
         video = torch.cat(parts, 2)[0]  # [3, F, H, W]

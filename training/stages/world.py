@@ -81,8 +81,10 @@ class TrainWorld(nn.Module):
         if misspelled:
             texts = [misspell(t, draw.host, misspelled) if t else t for t in texts]
         hidden, mask = self._encode(texts)
-        sizes = self.dit.config.history_sizes
-        history = make_history(past[:, :, 1:], past[:, :, :1], sizes)
+        shape = self.dit.config
+        history = make_history(
+            past[:, :, 1:], past[:, :, :1], shape.history_sizes, use_anchor=shape.anchor
+        )
         return Conditions(hidden, mask, history, window.actions, window.action_mask)
 
     def _encode(self, texts: list[str]) -> tuple[Tensor, Tensor | None]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from training.evaluation import judges, lessons, metrics
+from training.evaluation.networks import WINDOW
 from training.evaluation.oracle import OracleConfig, oracle_episodes, stills
 from training.evaluation.playing import continue_past
 from training.evaluation.report import Report
@@ -29,11 +30,15 @@ class PoseJudge:
             np.sign(
                 np.corrcoef(inner[i], right[i + 1])[0, 1] - np.corrcoef(inner[i], left[i + 1])[0, 1]
             )
-            for i in range(2, len(pictures) - 2)
+            for i in range(judges.ACTED - 1, len(pictures) - judges.REACH - 1)
         ]
-        values = np.zeros((len(pictures) - judges.WINDOW + 1, SPEC.size), np.float32)
+        values = np.zeros((len(pictures) - WINDOW + 1, SPEC.size), np.float32)
         values[:, SPEC.index("look_yaw")] = np.array(shift) * 60
         return values
+
+
+def pose_judge(**_) -> tuple[PoseJudge, dict]:
+    return PoseJudge(), {"judges": ["look_yaw"]}
 
 
 @pytest.fixture
@@ -70,10 +75,9 @@ def test_the_action_suite_tells_left_from_right(
     world, tmp_path, monkeypatch, fault: str, right: bool
 ) -> None:
     world.fault = fault
-    monkeypatch.setattr(judges, "PASS", 0.5)  # The stand-in never says "none".
-    monkeypatch.setattr(judges, "inverse_dynamics", lambda **_: (PoseJudge(), {"own": 1.0}))
+    monkeypatch.setattr(judges, "inverse_dynamics", pose_judge)
     report = Report(tmp_path)
-    action.run(world, action.ActionConfig(clips=1, frames=20, past=4), report)
+    action.run(world, action.ActionConfig(clips=2, frames=28, past=4), report)
     relative = report.notes["action.relative.look_yaw"]
     assert (relative == 1.0) == right
     assert report.figures["action.still_over_pushed_motion"].mean < 0.6
@@ -82,7 +86,7 @@ def test_the_action_suite_tells_left_from_right(
 def test_revisit_counts_only_what_turned(world, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(revisit, "PATHS", {"turn-90": revisit.turn(90)})
     monkeypatch.setattr(revisit, "UNLIKE", 20.0)
-    monkeypatch.setattr(judges, "inverse_dynamics", lambda **_: (PoseJudge(), {"own": 1.0}))
+    monkeypatch.setattr(judges, "inverse_dynamics", pose_judge)
     report = Report(tmp_path)
     revisit.run(world, revisit.RevisitConfig(clips=1, past=4), report)
     assert report.figures["revisit.turn-90.counts"].mean > 0
@@ -92,6 +96,27 @@ def test_revisit_counts_only_what_turned(world, tmp_path, monkeypatch) -> None:
     revisit.run(world, revisit.RevisitConfig(clips=1, past=4), frozen)
     assert frozen.figures["revisit.turn-90.counts"].mean == 0
     assert "revisit.turn-90.to_first" not in frozen.figures
+
+
+def test_revisit_says_when_nobody_can_judge_the_way_out(
+    world, tmp_path, monkeypatch, capsys
+) -> None:
+    monkeypatch.setattr(revisit, "PATHS", {"walk-61": revisit.walk(61)})
+    monkeypatch.setattr(judges, "inverse_dynamics", pose_judge)
+    report = Report(tmp_path)
+    revisit.run(world, revisit.RevisitConfig(clips=1, past=4), report)
+    assert report.notes["revisit.walk-61"] == "not judged" and not report.figures
+    assert "failed its exam in move_forward" in capsys.readouterr().out
+
+
+def test_drift_that_nobody_can_judge_is_neither_true_nor_false(
+    tmp_path, monkeypatch, capsys
+) -> None:
+    monkeypatch.setattr(judges, "inverse_dynamics", lambda **_: (PoseJudge(), {"judges": []}))
+    report = Report(tmp_path)
+    drift._obeys(64, 96, [], report)
+    assert report.notes["drift.counts"] == "not judged"
+    assert "failed its exam" in capsys.readouterr().out
 
 
 def test_paths_return_to_where_they_began() -> None:

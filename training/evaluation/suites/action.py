@@ -41,22 +41,30 @@ def run(world: World, config: ActionConfig, report: Report) -> None:
     judge, exam = judges.inverse_dynamics(height=info.height, width=info.width)
     report.note("action.judge", exam)
     oracle = OracleConfig(
-        count=config.clips, past=config.past, future=config.frames, seed=config.seed
+        count=config.clips,
+        past=config.past,
+        future=config.frames,
+        seed=config.seed,
+        weathers=lessons.fair(config.clips),
     )
     episodes = oracle_episodes(oracle, height=info.height, width=info.width, actions=lessons.pushes)
     made = continue_past(world, episodes)
-    _channels(judge, episodes, made, report)
+    _channels(judge, exam["judges"], episodes, made, report)
     _looks(judge, episodes, made, report)
     _stillness(world, episodes, made, report)
 
 
 def _channels(
-    judge: judges.InverseDynamics, episodes: list[Episode], made: np.ndarray, report: Report
+    judge: judges.InverseDynamics,
+    passed: list[str],
+    episodes: list[Episode],
+    made: np.ndarray,
+    report: Report,
 ) -> None:
     """Balanced accuracy per key on generated frames, over the judge's own on the true ones.
 
-    Only frames in which the truth shows the channel are asked. A channel that the judge cannot read
-    off the truth of these very clips (`unjudged`) gives no figure.
+    Only frames in which the truth shows the channel are asked. A channel in which the judge failed
+    its exam is `unjudged`: what it reads there says nothing about the world.
     """
     frames = made.shape[1]
     true_read = np.stack([judge.read(e.future[:frames]) for e in episodes])
@@ -69,7 +77,7 @@ def _channels(
     on_made = judges.agreement(made_read, told, shown)
     report.note("action.on_truth", on_truth)
     report.note("action.on_made", on_made)
-    fit = [n for n in SPEC.names if (on_truth[n]["accuracy"] or 0) >= judges.PASS]
+    fit = [n for n in passed if on_truth[n]["accuracy"]]
     report.note("action.unjudged", [n for n in SPEC.names if n not in fit])
     for name in SPEC.names:
         figure = Figure.pooled(_pooled(made_read, told, shown, name), len(made))

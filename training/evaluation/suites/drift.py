@@ -62,7 +62,13 @@ class Segment:
 
 def run(world: World, config: DriftConfig, report: Report) -> None:
     info = world.info
-    oracle = OracleConfig(count=config.clips, past=config.past, future=4, seed=config.seed)
+    oracle = OracleConfig(
+        count=config.clips,
+        past=config.past,
+        future=4,
+        seed=config.seed,
+        weathers=lessons.fair(config.clips),
+    )
     episodes = oracle_episodes(oracle, height=info.height, width=info.width)
     length = int(config.minutes * 60 * info.fps) // SEGMENTS // info.chunk_frames
     actions = walk(config.seed, config.clips, SEGMENTS * length * info.chunk_frames)
@@ -173,10 +179,18 @@ def _repeats(made: np.ndarray, truth: np.ndarray, report: Report) -> None:
 
 
 def _obeys(height: int, width: int, segments: list[Segment], report: Report) -> None:
-    """How well the judge finds the actions in the last tenth, over the first."""
+    """How well the judge finds the actions in the last tenth, over the first.
+
+    `drift.counts` is true, false, or "not judged": nobody could say whether the world still obeys.
+    """
     judge, exam = judges.inverse_dynamics(height=height, width=width)
     names = [n for n in ("move_forward", "strafe", "look_yaw") if n in exam["judges"]]
     report.note("drift.obeys.judged_by", names)
+    if not names:
+        report.note("drift.counts", "not judged")
+        print("  whether drift counts is not judged: the action judge failed its exam in walking, "
+              "strafing and turning, so none can say if the world still obeys")  # fmt: skip
+        return
     scores = []
     for s in segments:
         read = np.stack([judge.read(clip) for clip in s.run])
@@ -187,6 +201,11 @@ def _obeys(height: int, width: int, segments: list[Segment], report: Report) -> 
     report.note("drift.action_accuracy", [round(s, 4) for s in scores])
     ratio = scores[-1] / scores[0]
     report.note("drift.last_over_first_accuracy", round(ratio, 4) if np.isfinite(ratio) else None)
+    if not np.isfinite(ratio):
+        report.note("drift.counts", "not judged")
+        print("  whether drift counts is not judged: a tenth held no clear push of "
+              f"{' or '.join(names)}; play longer or more clips")  # fmt: skip
+        return
     report.note("drift.counts", bool(ratio >= ENOUGH))
-    if not ratio >= ENOUGH:
+    if ratio < ENOUGH:
         print("  drift does not count: the last tenth obeys less than 0.9 as well as the first")
