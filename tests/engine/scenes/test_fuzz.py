@@ -265,7 +265,7 @@ def test_300_mutated_files(guarded, text):
 
 
 @pytest.mark.full
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 @settings(max_examples=5000, database=None, **QUIET)
 @given(text=mutated())
 def test_5000_mutated_files(guarded, text):
