@@ -5,7 +5,9 @@ name of one of our packages. Not here: what is merely missing (engine.cli.doctor
 """
 
 from collections.abc import Callable
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 
 
 def installed_version(distribution: str) -> str | None:
@@ -29,3 +31,13 @@ def check_installation(find: Callable[[str], str | None] = installed_version) ->
             "a distribution called `kernels` is installed, which hides this project's package of "
             "that name; run: pip uninstall -y kernels (or use a virtual environment of its own)"
         )
+
+
+def load_compiler() -> None:
+    """Load Triton, where there is one, before a window loads a graphics driver.
+
+    Both bring an LLVM. Triton's crashes the process if the driver's came first, and torch imports
+    Triton by itself with its first model.
+    """
+    if find_spec("triton") is not None:
+        import_module("triton")

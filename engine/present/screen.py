@@ -17,6 +17,7 @@ import numpy as np
 import pygame
 from pygame._sdl2 import video
 
+from engine.installation import load_compiler
 from engine.present import theme
 from engine.present.overlay import Patch
 from engine.present.unlocked import unlocked_present
@@ -48,6 +49,7 @@ class Screen:
     def __init__(self, config: ScreenConfig) -> None:
         os.environ.setdefault("SDL_WINDOWS_DPI_AWARENESS", "permonitorv2")
         os.environ["SDL_RENDER_SCALE_QUALITY"] = "0" if config.scaling == "integer" else "1"
+        load_compiler()
         try:
             pygame.display.init()
             # Without a display SDL opens windows that nobody can see, unless told not to.

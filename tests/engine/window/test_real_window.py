@@ -12,7 +12,15 @@ from engine.input.bindings import Tuning
 from engine.present.screen import fit
 from helios_core.actions import WALK_SPEC
 from helios_core.null_world import NullWorld
-from tests.engine.window.desktop import HEIGHT, PROMPT, WIDTH, read_bar, read_number, until
+from tests.engine.window.desktop import (
+    HEIGHT,
+    PROMPT,
+    WIDTH,
+    helios_play,
+    read_bar,
+    read_number,
+    until,
+)
 
 
 def expected(frame: int, *, prompt: str = PROMPT, seed: int = 0) -> np.ndarray:
@@ -167,3 +175,11 @@ def test_leaving_by_the_menu(play):
     game.desktop.hand("key", "Up")
     game.desktop.hand("key", "Return")
     assert game.process.wait(20) == 0
+
+
+def test_a_model_runs_beside_the_windows_driver(desktop, tmp_path):
+    """Torch's compiler and a graphics driver each bring an LLVM, which crashed in this order."""
+    with (tmp_path / "play.log").open("w+") as log:
+        game = helios_play(desktop, tmp_path, log, "--pack", "random", "--frames", "8")
+        code = game.wait(240)
+    assert code == 0, (tmp_path / "play.log").read_text()
