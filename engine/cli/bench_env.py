@@ -1,8 +1,14 @@
-"""`helios bench env`: frames per second of the Gymnasium world, alone and in batches."""
+"""`helios bench env`: frames per second of the Gymnasium world, alone and in batches.
+
+The last line says what limits a batch. Seconds of processor count all threads, so they tell what
+the work costs even where other work shares the machine.
+"""
 
 import argparse
 import statistics
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 EXAMPLE = "helios bench env --pack wilds --batch 1 2 4 8"
 
@@ -19,21 +25,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if min(*args.batch, args.chunks, args.batch[0]) < 1:
         raise ValueError("--batch and --chunks are at least 1")
-    alone = 0.0
-    print("worlds  frames/s  per world  against the first")
+    print("worlds  frames/s  per world  against the first  per second of processor")
+    steps: list[Step] = []
     for count in args.batch:
-        rate = frames_per_second(
+        step = measure(
             args.pack, count, chunks=args.chunks, device=args.device, threads=args.threads
         )
-        alone = alone or rate
-        print(f"{count:6d}  {rate:8.1f}  {rate / count:9.1f}  {rate / alone:5.2f} x", flush=True)
+        steps.append(step)
+        rate = step.frames / step.seconds
+        gain = rate * steps[0].seconds / steps[0].frames
+        print(
+            f"{count:6d}  {rate:8.1f}  {rate / count:9.1f}  {gain:15.2f} x  "
+            f"{step.frames / step.busy:23.1f}",
+            flush=True,
+        )
+    if len(set(args.batch)) > 1:
+        print(_why(args.batch, [step.seconds for step in steps]))
     return 0
 
 
-def frames_per_second(
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What a step of all worlds costs, at the median."""
+
+    frames: int
+    """Of all worlds."""
+    seconds: float
+    busy: float
+    """Seconds of processor, of all threads."""
+
+
+def measure(
     pack: str, count: int, *, chunks: int, device: str = "cpu", threads: int | None = None
-) -> float:
-    """Frames of all worlds over the median time of a step, observations included."""
+) -> Step:
+    """The median step of so many worlds, observations included."""
     import gymnasium
 
     envs = gymnasium.make_vec(
@@ -42,12 +67,28 @@ def frames_per_second(
     )  # fmt: skip
     envs.reset(seed=0)
     envs.action_space.seed(0)
-    times = []
+    times, used = [], []
     for _ in range(chunks + 2):
         actions = envs.action_space.sample()
-        began = time.perf_counter()
+        began, busy = time.perf_counter(), time.process_time()
         envs.step(actions)
         times.append(time.perf_counter() - began)
+        used.append(time.process_time() - busy)
     info = envs.unwrapped.world.info  # type: ignore[attr-defined]
     envs.close()
-    return count * info.chunk_frames / statistics.median(times[2:])
+    return Step(
+        frames=count * info.chunk_frames,
+        seconds=statistics.median(times[2:]),
+        busy=statistics.median(used[2:]),
+    )
+
+
+def _why(counts: Sequence[int], seconds: Sequence[float]) -> str:
+    """What limits the gain of a batch: the part of a step that every world adds to it."""
+    each, fixed = statistics.linear_regression(counts, seconds)
+    if fixed <= 0 or each <= 0:
+        return "these times are too noisy to tell what a world adds to a step"
+    return (
+        f"a step costs {fixed * 1e3:.1f} ms and {each * 1e3:.1f} ms per world, so no batch gives "
+        f"more than {(fixed + each) / each:.1f} x of one world"
+    )

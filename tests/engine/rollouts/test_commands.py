@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from engine.cli import main
+from engine.cli import bench_env, main
 from engine.rollouts.check import check
 from engine.rollouts.export import export
 from engine.rollouts.layout import Layout
@@ -145,8 +145,15 @@ def test_no_recording_is_one_clear_sentence(tmp_path, capsys, action):
 def test_the_bench_prints_a_line_per_batch(capsys):
     assert main(["bench", "env", "--chunks", "1", "--batch", "1", "2"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 3 and lines[1].split()[0] == "1" and "1.00 x" in lines[1]
+    assert len(lines) == 4 and lines[1].split()[0] == "1" and "1.00 x" in lines[1]
     assert main(["bench", "env", "--chunks", "0"]) == 2
+
+
+def test_the_bench_says_what_limits_a_batch():
+    says = bench_env._why([1, 2, 4, 8], [0.012, 0.014, 0.018, 0.026])
+    assert says.startswith("a step costs 10.0 ms and 2.0 ms per world")
+    assert says.endswith("no batch gives more than 6.0 x of one world")
+    assert "too noisy" in bench_env._why([1, 8], [0.02, 0.01])
 
 
 def test_the_reading_bench_counts_decoded_frames(root, capsys):

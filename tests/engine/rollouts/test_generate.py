@@ -141,12 +141,11 @@ if __name__ == "__main__":
 
 
 def _generate_and_kill_a_worker(tmp_path, how):
-    import psutil
-
     (tmp_path / "run.py").write_text(SCRIPT)
     config = {"pack": "random", "episodes": 5, "chunks": 10, "batch": 1, "seed": 10}
     environment = os.environ | {
         "RAY_AUTH_MODE": "disabled",
+        "RAY_worker_niceness": "0",  # Ray's 15 starves its workers where others compute too
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
     arguments = [
@@ -156,20 +155,28 @@ def _generate_and_kill_a_worker(tmp_path, how):
         how,
     ]
     run = subprocess.Popen([sys.executable, *arguments], env=environment)
-    killed = 0
+    try:
+        assert _kill_a_worker(run, tmp_path / "a", how), "no worker was found to kill"
+        assert run.wait(timeout=600) == 0
+    finally:
+        run.kill()
+    _check(tmp_path / "a", chunks=10)
+
+
+def _kill_a_worker(run, root, how):
+    """Kill -9 a worker that is recording; whether one was found."""
+    import psutil
+
     deadline = time.monotonic() + 600  # a busy machine takes minutes to start Ray
-    while not killed and run.poll() is None and time.monotonic() < deadline:
-        working = list((tmp_path / "a").glob("shards/.shard-*/row-000/journal"))
+    while run.poll() is None and time.monotonic() < deadline:
+        working = list(root.glob("shards/.shard-*/row-000/journal"))
         for child in psutil.Process(run.pid).children(recursive=True) if working else []:
             line = " ".join(child.cmdline())
             if "ray::_Maker" in line or ("spawn_main" in line and how != "ray"):
                 child.send_signal(signal.SIGKILL)
-                killed += 1
-                break
+                return True
         time.sleep(0.02)
-    assert killed, "no worker was found to kill"
-    assert run.wait(timeout=600) == 0
-    _check(tmp_path / "a", chunks=10)
+    return False
 
 
 @pytest.mark.full
