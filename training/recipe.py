@@ -111,8 +111,10 @@ def _full_key(key: str, steps: Sequence[str]) -> str:
 
 
 def _parse(text: str) -> Any:
-    """JSON where it is JSON (numbers, lists, true, null), else the text itself."""
+    """JSON where it is JSON (numbers, true, null); `[a,b]` is a list; else the text itself."""
     try:
         return json.loads(text)
     except json.JSONDecodeError:
+        if text.startswith("[") and text.endswith("]"):  # a shell takes the quotes of JSON away
+            return [_parse(part.strip()) for part in text[1:-1].split(",")]
         return text

@@ -52,6 +52,12 @@ def test_overrides_reach_steps_by_name():
     assert loaded.steps["base"].loop.samples == 7 and loaded.root == "/tmp/x"
 
 
+def test_lists_need_no_quotes_that_a_shell_takes_away():
+    loaded = recipe.load("freedoom", ["shared.clips.folders=[clips/doom, more]"])
+    for step in ("clips", "held-clips"):
+        assert loaded.steps[step].settings["folders"] == ["clips/doom", "more"]
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
