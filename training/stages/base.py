@@ -57,6 +57,9 @@ class BaseConfig:
     """Step whose published weights to go on from, or `pack:NAME`, instead of a fresh model."""
     actions: worlds.ActionPath | None = field(default_factory=worlds.ActionPath)
     text: SmallTextConfig = field(default_factory=SmallTextConfig)
+    teach_text: bool = True
+    """Train the text encoder too. False keeps its random features: text is noise to a young DiT,
+    and an encoder that learns from noise ends up saying the same of every prompt."""
     misspelled: float = 0.03
     """Share of words with a typing error."""
     windows: WindowConfig = field(default_factory=WindowConfig)
@@ -85,6 +88,8 @@ class BaseStage:
         else:
             made = worlds.fresh(config.model, config.actions, config.text, self.data)
             self.world = made.to(context.device)
+        if not config.teach_text:
+            self.world.text.requires_grad_(False)  # type: ignore[attr-defined] - a module of ours
         if config.compile:
             for block in self.world.dit.blocks:
                 block.compile()
