@@ -68,7 +68,9 @@ def _play(
             chosen = replace(config, what="" if picked == FREE_WALK else picked)
         opening = open_play(chosen, world=world, on_loading=window.loading)
         world = opening.world
+        began = clock.now()
         outcome = play_session(window, opening, args, chosen, cache, clock)
+        print(f"{outcome.frames} frames of {world.info.name} in {clock.now() - began:.1f} s")
         if outcome.failure:
             print(f"helios play: {outcome.failure}", file=sys.stderr)
             return 1

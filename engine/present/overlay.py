@@ -79,7 +79,8 @@ def _blend(picture: np.ndarray, patch: Patch) -> None:
     else:
         h, w = patch.picture.shape[:2]
         top, left = max(0, patch.y), max(0, patch.x)
-        target = picture[top : patch.y + h, left : patch.x + w]
+        # What lies above or left of the picture ends before 0, which a slice counts from the end.
+        target = picture[top : max(top, patch.y + h), left : max(left, patch.x + w)]
         rgba = patch.picture[top - patch.y :, left - patch.x :]
         rgba = rgba[: target.shape[0], : target.shape[1]]
     share = rgba[..., 3:].astype(np.float32) * (patch.alpha / 255)

@@ -93,6 +93,13 @@ def test_pictures_of_every_size_keep_their_captions_inside(size):
             assert patch.x + patch.picture.shape[1] <= size[1]
 
 
+def test_captions_that_are_pushed_out_of_a_small_picture_are_left_out():
+    frame = np.full((64, 96, 3), 120, np.uint8)
+    lines = [over(Caption(text="A long line of text, broken into many.", frames=60))] * 4
+    assert patches(lines, 96, 64)[-1].y + patches(lines, 96, 64)[-1].picture.shape[0] < 0
+    assert compose(frame, lines).shape == frame.shape
+
+
 # ---- sound
 
 
