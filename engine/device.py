@@ -165,7 +165,7 @@ def _small_world(manifest_of: Any, modules_of: Any, dtype: Any) -> Callable[[], 
     model, latents = modules["transformer"], torch.zeros(1, 8, 4, 8, 12)
     text = torch.zeros(1, 16, 32, dtype=dtype)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def step() -> None:
         model(latents.to(dtype), torch.full((1,), 500.0), text)
         modules["codec"].decode(latents[:, :, :2], new=1)

@@ -30,20 +30,22 @@ class KeyValue(NamedTuple):
 class ActionMeeting(NamedTuple):
     """How noisy queries meet action tokens, the same in every layer."""
 
-    table: Tensor
-    """[N,P,2]: turns the queries by their latent frame's time."""
+    table: Tensor | None
+    """[N,P,2]: turns the queries by their latent frame's time; None = one frame, nothing to tell
+    apart."""
     mask: Tensor | None
     """[N,A] True where a noisy token may look; None = everywhere."""
 
 
 FEW_TOKENS = 1024
-"""Up to so many keys, a score matrix in bf16 is worth its memory on a CPU."""
+"""Training on a CPU in bf16: up to so many keys, a score matrix is worth its memory."""
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
     """Softmax attention on [B,N,H,W] tensors; returns [B,N,D]."""
     query, key, value = (part.transpose(1, 2) for part in (query, key, value))
-    if query.device.type == "cpu" and query.dtype == torch.bfloat16 and key.shape[2] <= FEW_TOKENS:
+    on_cpu = query.device.type == "cpu" and query.dtype == torch.bfloat16
+    if on_cpu and key.shape[2] <= FEW_TOKENS and torch.is_grad_enabled():
         out = _attend_by_products(query, key, value, mask)
     else:
         out = attention(query, key, value, mask)
@@ -159,7 +161,7 @@ class CrossAttention(Attention):
         super().__init__(dim, heads, eps)
         self.action_gate = nn.Parameter(torch.zeros(dim)) if actions else None
 
-    def action_key_value(self, tokens: Tensor, table: Tensor) -> KeyValue:
+    def action_key_value(self, tokens: Tensor, table: Tensor | None) -> KeyValue:
         """Keys (turned by their latent frame's time) and values of action tokens [B,A,D]."""
         return self.key_value(tokens, table)
 
@@ -174,7 +176,7 @@ class CrossAttention(Attention):
         query = self.query(x)
         out = attend(query, text.key, text.value, text_mask)
         if actions is not None and meeting is not None and self.action_gate is not None:
-            turned = apply_rotary(query, meeting.table)
+            turned = query if meeting.table is None else apply_rotary(query, meeting.table)
             moved = attend(turned, actions.key, actions.value, meeting.mask)
             out = out + moved * self.action_gate.to(moved.dtype)
         return self.to_out[0](out)

@@ -52,8 +52,13 @@ class Positions:
             lambda: rotary_table(frames, *size, dims=dims, theta=theta, pool=pool, device=device),
         )
 
-    def time(self, frames: Frames, repeats: int, device) -> Tensor:
-        """Each latent frame `repeats` times, turned by time only."""
+    def time(self, frames: Frames, repeats: int, device) -> Tensor | None:
+        """Each latent frame `repeats` times, turned by time only.
+
+        None for a single frame: a turn that queries and keys share changes no attention.
+        """
+        if len(frames) == 1:
+            return None
         dims, theta = self.config.rope_dim, self.config.rope_theta
         places = tuple(frame for frame in frames for _ in range(repeats))
         return self._kept(

@@ -110,7 +110,7 @@ class WorldModel:
 
     # Beginning ------------------------------------------------------------------------------
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def start(
         self,
         *,
@@ -158,12 +158,12 @@ class WorldModel:
 
     # Generating -----------------------------------------------------------------------------
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def prepare(self, state: WorldState) -> Prepared:
         with self.parts.turn("transformer"):
             return Prepared(state=state, history=self._history([state]))
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def generate(
         self,
         state: WorldState,
@@ -179,7 +179,7 @@ class WorldModel:
         after = self._run([state], [self._check(actions)], tracks, prepared)
         return after[0], after[0].groups[-1]
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def generate_batch(
         self,
         states: Sequence[WorldState],
@@ -319,11 +319,11 @@ class WorldModel:
 
     # Decoding -------------------------------------------------------------------------------
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def decode(self, state: WorldState, latents: Tensor) -> np.ndarray:
         return self._decode([state], latents)[0]
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def decode_batch(self, states: Sequence[WorldState], latents: Tensor) -> np.ndarray:
         frames = np.empty(
             (len(states), self.info.chunk_frames, self.info.height, self.info.width, 3), np.uint8

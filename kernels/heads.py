@@ -36,10 +36,11 @@ def norm_heads(
         return fused.norm_heads(
             x, weight, table, growth, heads=heads, history=history, eps=eps, heads_first=heads_first
         )
-    out = rms_norm(x, weight, eps).unflatten(-1, (heads, -1))
+    out = rms_norm(x.float(), weight, eps).unflatten(-1, (heads, -1))
     if table is not None:
         out = apply_rotary(out, table)
     if growth is not None and history:
-        louder = (out[:, :history] * growth.view(1, 1, -1, 1)).to(out.dtype)
+        louder = out[:, :history] * growth.view(1, 1, -1, 1)
         out = torch.cat([louder, out[:, history:]], dim=1)
+    out = out.to(x.dtype)
     return out.transpose(1, 2).contiguous().transpose(1, 2) if heads_first else out

@@ -49,14 +49,12 @@ def layer_norm(
         return _fused_layer_norm(x, weight, bias, eps, dtype)
     weight = None if weight is None else weight.float()
     bias = None if bias is None else bias.float()
-    return F.layer_norm(x.float(), x.shape[-1:], weight, bias, eps).to(dtype or x.dtype)
+    return _affine(x, weight, bias, eps, dtype)
 
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float = 1e-6) -> Tensor:
     """Root-mean-square norm over the last dimension, computed in fp32, returned as x's dtype."""
-    x32 = x.float()
-    inverse = torch.rsqrt(x32.square().mean(-1, keepdim=True) + eps)
-    return (x32 * inverse * weight.float()).to(x.dtype)
+    return F.rms_norm(x.float(), x.shape[-1:], weight.float(), eps).to(x.dtype)
 
 
 def norm_modulate(
@@ -73,10 +71,11 @@ def norm_modulate(
 
         plan = Plan(rows.head, rows.span, eps, out_dtype=dtype)
         return residual(x, None, None, scale, shift, plan)[1]  # type: ignore[return-value]
+    factor, added = 1 + scale.float(), shift.float()
+    if factor.shape[:2] == (1, 1):  # one row for one world is the layer norm's own affine
+        return _affine(x, factor[0, 0], added[0, 0], eps, dtype)
     normed = F.layer_norm(x.float(), x.shape[-1:], None, None, eps)
-    return _multiply_add(normed, 1 + scale.float(), _row_views(shift.float(), rows), rows).to(
-        dtype or x.dtype
-    )
+    return _multiply_add(normed, factor, added, rows).to(dtype or x.dtype)
 
 
 def gated_residual(x: Tensor, y: Tensor, gate: Tensor, rows: Rows) -> Tensor:
@@ -85,7 +84,7 @@ def gated_residual(x: Tensor, y: Tensor, gate: Tensor, rows: Rows) -> Tensor:
         from kernels.fused.residual import Plan, residual
 
         return residual(x, y, gate, None, None, Plan(rows.head, rows.span))[0]
-    return _multiply_add(y.float(), gate.float(), _split(x.float(), rows), rows).to(x.dtype)
+    return _multiply_add(y.float(), gate.float(), x.float(), rows).to(x.dtype)
 
 
 def gated_residual_layer_norm(
@@ -132,6 +131,16 @@ def residual_norm_modulate(
     return x, norm_modulate(x, scale, shift, rows, eps, dtype)
 
 
+def _affine(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, dtype: torch.dtype | None
+) -> Tensor:
+    """torch's layer norm in fp32, rounded once."""
+    if x.device.type != "cpu" or dtype not in (None, x.dtype):
+        x, dtype = x.float(), dtype or x.dtype  # a CPU computes in fp32 and rounds by itself
+    out = F.layer_norm(x, x.shape[-1:], weight, bias, eps)
+    return out if dtype is None else out.to(dtype)
+
+
 def _fused_layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float, dtype) -> Tensor:
     from kernels.fused.residual import Plan, residual
 
@@ -147,9 +156,13 @@ def _as_rows(weight: Tensor, bias: Tensor, like: Tensor) -> tuple[Tensor, Tensor
     return weight.expand(shape), bias.expand(shape)
 
 
-def _multiply_add(x: Tensor, factor: Tensor, added: list[Tensor], rows: Rows) -> Tensor:
-    """x * factor + added, part by part, joined to [B,N,D] again."""
-    pieces = zip(_split(x, rows), _row_views(factor, rows), added, strict=True)
+def _multiply_add(x: Tensor, factor: Tensor, added: Tensor, rows: Rows) -> Tensor:
+    """x [B,N,D] * factor + added, the factor by row [B,R,D], added by row or by token."""
+    if factor.shape[1] == 1:
+        return torch.addcmul(added, x, factor)
+    by_token = added.shape[1] == x.shape[1]
+    adds = _split(added, rows) if by_token else _row_views(added, rows)
+    pieces = zip(_split(x, rows), _row_views(factor, rows), adds, strict=True)
     parts = [torch.addcmul(add, part, mul).flatten(1, 2) for part, mul, add in pieces]
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
