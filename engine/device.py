@@ -22,6 +22,8 @@ CLEARLY = 0.92
 """bfloat16, or another thread, has to take less than this share of the time to be chosen."""
 HOPELESS = 3.0
 """A number of threads that takes so many times longer is given up."""
+TIMED = "packed weights"
+"""What `time_small_world` times; answers about something else are measured again."""
 MOST_THREADS = 8
 """More do not help models of this size."""
 Timing = Callable[[str, int], float]
@@ -155,6 +157,7 @@ def _small_world(manifest_of: Any, modules_of: Any, dtype: Any) -> Callable[[], 
     import torch
 
     from helios_core.codecs.tiny import TinyCodecConfig
+    from helios_core.packed import pack
     from helios_core.plain import to_plain
 
     manifest = manifest_of()
@@ -162,6 +165,7 @@ def _small_world(manifest_of: Any, modules_of: Any, dtype: Any) -> Callable[[], 
     wide = {**manifest.transformer.config, "heads": 10, "ffn_dim": 1280}
     transformer = replace(manifest.transformer, config=wide)
     modules = modules_of(replace(manifest, codec=codec, transformer=transformer), dtype=dtype)
+    pack(modules["transformer"])
     model, latents = modules["transformer"], torch.zeros(1, 8, 4, 8, 12)
     text = torch.zeros(1, 16, 32, dtype=dtype)
 
@@ -209,6 +213,7 @@ def _machine() -> dict[str, Any]:
     import torch
 
     return {
+        "timed": TIMED,
         "torch": str(torch.__version__),
         "cpu": platform.processor() or platform.machine(),
         "capability": torch.backends.cpu.get_cpu_capability(),

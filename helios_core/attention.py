@@ -119,29 +119,38 @@ class SelfAttention(Attention):
     def __init__(self, dim: int, heads: int, eps: float, amplify: str, restrict: bool) -> None:
         super().__init__(dim, heads, eps)
         self.restrict = restrict
+        self.joined: nn.Module | None = None  # stands for to_q, to_k, to_v and their norms
         self.history_key_scale: nn.Parameter | None = None
         if amplify != "none":
             self.history_key_scale = nn.Parameter(torch.ones(heads if amplify == "per_head" else 1))
 
-    def positioned(self, x: Tensor, table: Tensor, head: int) -> KeyValue:
-        """Keys and values as they are attended to: turned, history amplified."""
-        growth = None
-        if self.history_key_scale is not None:
-            growth = 1 + torch.sigmoid(self.history_key_scale) * (MAX_AMPLIFICATION - 1)
-        return self.key_value(x, table, growth, head)
+    def projected(
+        self, x: Tensor, table: Tensor, head: int, first: int = 0
+    ) -> tuple[Tensor, KeyValue]:
+        """Queries of the tokens from `first` on, and keys and values of all."""
+        growth = self._growth()
+        if self.joined is not None:
+            query, key, value = self.joined(x, table, growth, head)
+            return query[:, first:], KeyValue(key, value)
+        query = self.query(x[:, first:], table[first:])
+        return query, self.key_value(x, table, growth, head)
 
-    def over_history(self, x: Tensor, table: Tensor, own: KeyValue) -> Tensor:
-        """History attending to itself, by keys and values from `positioned`."""
-        query = self.query(x, table)
-        return self.to_out[0](attend(query, own.key, own.value))
+    def remembered(self, x: Tensor, table: Tensor) -> KeyValue:
+        """Keys and values of history [B,N,D] that asks nothing itself."""
+        if self.joined is not None:
+            return self.projected(x, table, x.shape[1])[1]
+        return self.key_value(x, table, self._growth(), x.shape[1])
+
+    def over_history(self, x: Tensor, table: Tensor) -> tuple[Tensor, KeyValue]:
+        """History attending to itself, and its keys and values."""
+        query, own = self.projected(x, table, x.shape[1])
+        return self.to_out[0](attend(query, own.key, own.value)), own
 
     def forward(
         self, x: Tensor, table: Tensor, head: int, past: KeyValue | None, keep_history: bool
     ) -> Tensor:
         """Attend; the result covers only noisy tokens when `keep_history` is False."""
-        first = 0 if keep_history else head
-        query = self.query(x[:, first:], table[first:])
-        key, value = self.positioned(x, table, head)
+        query, (key, value) = self.projected(x, table, head, 0 if keep_history else head)
         if past is not None:
             key = torch.cat([past.key, key], dim=1)
             value = torch.cat([past.value, value], dim=1)
@@ -152,6 +161,12 @@ class SelfAttention(Attention):
         else:
             out = attend(query, key, value)
         return self.to_out[0](out)
+
+    def _growth(self) -> Tensor | None:
+        """Factor of the history's keys, [H] or [1]."""
+        if self.history_key_scale is None:
+            return None
+        return 1 + torch.sigmoid(self.history_key_scale) * (MAX_AMPLIFICATION - 1)
 
 
 class CrossAttention(Attention):

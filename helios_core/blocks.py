@@ -158,10 +158,9 @@ class Block(nn.Module):
         rows = Rows(x.shape[1], 0)
         shift, scale, gate, *ffn_rows = self._modulation(modulation)
         normed = norm_modulate(x, scale, shift, rows, self.eps, matmul_dtype(x))
-        past = self.attn1.positioned(normed, table, rows.head)
         if last:
-            return x, past
-        attended = self.attn1.over_history(normed, table, past)
+            return x, self.attn1.remembered(normed, table)
+        attended, past = self.attn1.over_history(normed, table)
         x = gated_residual(x, attended, gate, rows)
         return self._feed_forward(x, ffn_rows, rows), past
 

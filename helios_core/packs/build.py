@@ -14,6 +14,7 @@ import torch
 
 from helios_core.codecs.api import frames_of
 from helios_core.fingerprint import fingerprint
+from helios_core.packed import pack
 from helios_core.packs import builtin
 from helios_core.packs import manifest as manifests
 from helios_core.packs.find import find
@@ -47,6 +48,8 @@ def load(
     if str(name_or_path) == "random":
         manifest, hashes = builtin.random_manifest(), {}
         modules = builtin.random_modules(manifest, device=place, dtype=kind)
+        if place.type == "cpu":
+            pack(modules["transformer"])
         return assemble(manifest, hashes, modules, device=place, dtype=kind)
     folder = find(name_or_path)
     manifest, hashes = manifests.read(folder), manifests.read_hashes(folder)
@@ -57,6 +60,8 @@ def load(
     modules = {
         name: load_module(folder, manifest, name, device=home, dtype=kind) for name in MODULES
     }
+    if place.type == "cpu":
+        pack(modules["transformer"])
     turn = None if fits else share(manifest, modules, CudaDevice(place), free_memory(place)).turn
     return assemble(manifest, hashes, modules, device=place, dtype=kind, turn=turn, folder=folder)
 
