@@ -27,6 +27,7 @@ from helios_core import state as states
 from helios_core.codecs.api import Codec
 from helios_core.conditioning import encode_actions
 from helios_core.memory import History, make_history
+from helios_core.program import ModelProgram
 from helios_core.prompts import PromptTrack
 from helios_core.sampling.chunk import Conditions, sample_chunk
 from helios_core.sampling.noise import SeededNoise
@@ -57,6 +58,8 @@ class Parts:
     """Share of noise mixed into the latents of a start image or clip, from and to."""
     negative_prompt: str = ""
     """What guidance steers away from."""
+    graphs: bool = False
+    """Replay whole pyramid stages as CUDA graphs; for weights that stay on their device."""
     turn: Callable[[str], AbstractContextManager] = lambda name: nullcontext()
     """Brings `text_encoder`, `transformer` or `codec` onto the device while it is used."""
 
@@ -76,6 +79,7 @@ class WorldModel:
         config = parts.transformer.config
         self.parts = parts
         self._own_negative = parts.negative_prompt
+        self._program = ModelProgram(parts.transformer) if parts.graphs else parts.transformer
         self.shape = (
             config.in_channels,
             info.height // parts.codec.spatial,
@@ -227,7 +231,7 @@ class WorldModel:
                 negative=negative,
             )
             latents = sample_chunk(
-                parts.transformer,
+                self._program,
                 parts.plan,
                 SeededNoise([(state.seed, state.chunk) for state in before]),
                 (len(before), self.shape[0], parts.chunk_latents, *self.shape[1:]),

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from helios_core.config import tokens_per_frame
 from helios_core.memory import History
+from helios_core.program import ModelProgram
 from helios_core.sampling.dmd import dmd
 from helios_core.sampling.euler import Velocity, euler
 from helios_core.sampling.guidance import guided, guided_zero_star
@@ -43,7 +44,7 @@ class Conditions:
 
 @torch.no_grad()
 def sample_chunk(
-    model: HeliosTransformer,
+    model: HeliosTransformer | ModelProgram,
     plan: SamplerPlan,
     noise: NoiseSource,
     shape: Shape,
@@ -62,12 +63,39 @@ def sample_chunk(
         if stage:
             x = _jump(x, plan, noise, stage)
         steps = plan.stage_steps(stage, tokens, first_chunk)
-        velocity = _velocity(model, plan, conditions, stage)
-        x = _solve(plan, x, steps, velocity, noise, stage)
+        if isinstance(model, ModelProgram) and not plan.draws_between_steps:
+            x = model.replay(solve_stage, plan, stage, steps, x, conditions)
+        else:
+            x = solve_stage(model, plan, stage, steps, x, conditions, noise)
     return x
 
 
-def counted_tokens(model: HeliosTransformer, plan: SamplerPlan, shape: Shape, stage: int) -> int:
+def solve_stage(
+    model: HeliosTransformer | ModelProgram,
+    plan: SamplerPlan,
+    stage: int,
+    steps: Steps,
+    x: Tensor,
+    conditions: Conditions,
+    noise: NoiseSource | None = None,
+) -> Tensor:
+    """The end of a stage from its start; `noise` where the plan draws between steps."""
+    velocity = _velocity(model, plan, conditions, stage)
+    if plan.solver == "unipc":
+        return unipc(x, steps, velocity)
+    if plan.solver == "euler":
+        return euler(x, steps, velocity)
+    if noise is None or not plan.draws_between_steps:
+        return dmd(x, steps, velocity)
+    shape = tuple(x.shape)
+    return dmd(
+        x, steps, velocity, lambda i: noise.normal(f"renoise{stage}.{i}", shape).to(x.device)
+    )
+
+
+def counted_tokens(
+    model: HeliosTransformer | ModelProgram, plan: SamplerPlan, shape: Shape, stage: int
+) -> int:
     """Noisy tokens that set the dynamic shift of a stage."""
     sizes = stage_sizes(shape[3], shape[4], plan.stages)
     before = plan.shift_size == "as_published" and stage > 0
@@ -75,7 +103,9 @@ def counted_tokens(model: HeliosTransformer, plan: SamplerPlan, shape: Shape, st
     return shape[2] * tokens_per_frame(model.config, rows, columns)
 
 
-def _check(model: HeliosTransformer, plan: SamplerPlan, shape: Shape, given: Conditions) -> None:
+def _check(
+    model: HeliosTransformer | ModelProgram, plan: SamplerPlan, shape: Shape, given: Conditions
+) -> None:
     check_pyramid(shape[3], shape[4], stages=plan.stages, patch=model.config.patch)
     if plan.guided and given.negative is None:
         raise ValueError("this sampler is guided: give a negative prompt (an empty text will do)")
@@ -91,7 +121,7 @@ def _jump(x: Tensor, plan: SamplerPlan, noise: NoiseSource, stage: int) -> Tenso
 
 
 def _velocity(
-    model: HeliosTransformer, plan: SamplerPlan, given: Conditions, stage: int
+    model: HeliosTransformer | ModelProgram, plan: SamplerPlan, given: Conditions, stage: int
 ) -> Velocity:
     """The model as a solver sees it: guided, and rounded to whole timesteps as trained."""
     dtype = model.proj_out.weight.dtype
@@ -113,18 +143,3 @@ def _velocity(
         return rule(with_text, without, plan.guidance)
 
     return velocity
-
-
-def _solve(
-    plan: SamplerPlan, x: Tensor, steps: Steps, velocity: Velocity, noise: NoiseSource, stage: int
-) -> Tensor:
-    if plan.solver == "unipc":
-        return unipc(x, steps, velocity)
-    if plan.solver == "euler":
-        return euler(x, steps, velocity)
-    if plan.renoise == "start":
-        return dmd(x, steps, velocity)
-    shape = tuple(x.shape)
-    return dmd(
-        x, steps, velocity, lambda i: noise.normal(f"renoise{stage}.{i}", shape).to(x.device)
-    )

@@ -57,6 +57,11 @@ class SamplerPlan:
         return len(self.steps)
 
     @property
+    def draws_between_steps(self) -> bool:
+        """Whether a stage needs fresh noise after its start."""
+        return self.solver == "dmd" and self.renoise == "fresh"
+
+    @property
     def guided(self) -> bool:
         """Whether a chunk needs a negative prompt."""
         return self.guidance > 1
