@@ -177,6 +177,7 @@ def _ours(model, vae, text, setting: Setting) -> Callable[[], Any]:
     import torch
 
     from engine.cli.bench_model import SIZES
+    from helios_core.codecs.beside import BesideCodec
     from helios_core.codecs.wan import WanCodec
     from helios_core.memory import make_history
     from helios_core.program import ModelProgram
@@ -184,7 +185,8 @@ def _ours(model, vae, text, setting: Setting) -> Callable[[], Any]:
     from helios_core.sampling.plan import SamplerPlan
 
     plan = SamplerPlan(solver="dmd", steps=setting.steps, shift_size="as_published", gamma=GAMMA)
-    codec, size, config = WanCodec(vae), SIZES[setting.size], model.config
+    codec = BesideCodec(WanCodec(vae), torch.device(setting.device))
+    size, config = SIZES[setting.size], model.config
     call: Any = ModelProgram(model) if setting.graph else model
     shape = (1, config.in_channels, size.frames, size.rows, size.columns)
 
@@ -199,8 +201,8 @@ def _ours(model, vae, text, setting: Setting) -> Callable[[], Any]:
             latents = sample_chunk(call, plan, noise, shape, given, first_chunk=chunk == 0)
             anchor = latents[:, :, :1] if anchor is None else anchor
             kept = torch.cat([kept, latents], dim=2)[:, :, -config.kept_frames :]
-            frames.append(codec.decode(latents, new=size.frames)[0])
-        video = torch.cat(frames, dim=1).transpose(0, 1)
+            frames.append(codec.begin(latents, new=size.frames))  # beside the next chunk
+        video = torch.cat([part.frames()[0] for part in frames], dim=1).transpose(0, 1)
         return ((video + 1) / 2).clamp(0, 1)
 
     return make

@@ -16,6 +16,7 @@ channels last.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -134,7 +135,7 @@ def with_past(x: Tensor, batch: int, context: int) -> Tensor:
 class TinyCodec(nn.Module):
     """The autoencoder with the statistics that normalise its latents."""
 
-    layout = "streamed"
+    layout: Literal["windowed", "streamed"] = "streamed"
     spatial = 8
     latent_mean: Tensor
     latent_std: Tensor

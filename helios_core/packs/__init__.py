@@ -16,11 +16,14 @@ def load_world(
     device: str = "cpu",
     dtype: Any = None,
     threads: int | None = None,
+    graphs: bool = False,
+    codec_device: str | None = None,
 ) -> "World":
     """A world that is ready to play.
 
     `dtype` is a torch dtype or its name (default: float32 on a CPU, bfloat16 elsewhere);
-    `threads` sets torch's threads for the whole process.
+    `threads` sets torch's threads for the whole process. On GPUs: `graphs` replays whole pyramid
+    stages as CUDA graphs, `codec_device` codes and decodes on another device.
     """
     if str(name_or_path) == "null":
         from helios_core.null_world import NullWorld
@@ -28,4 +31,11 @@ def load_world(
         return NullWorld()
     from helios_core.packs.build import load
 
-    return load(name_or_path, device=device, dtype=dtype, threads=threads)
+    return load(
+        name_or_path,
+        device=device,
+        dtype=dtype,
+        threads=threads,
+        graphs=graphs,
+        codec_device=codec_device,
+    )

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from helios_core.codecs.api import frames_of
+from helios_core.codecs.beside import BesideCodec
 from helios_core.fingerprint import fingerprint
 from helios_core.packed import pack
 from helios_core.packs import builtin
@@ -37,33 +38,58 @@ def load(
     device: str = "cpu",
     dtype: Any = None,
     threads: int | None = None,
+    graphs: bool = False,
+    codec_device: str | None = None,
 ) -> WorldModel:
-    """A pack's world; every mistake in it is a ValueError."""
+    """A pack's world; every mistake in it is a ValueError.
+
+    `graphs`: pyramid stages replay as CUDA graphs, on a GPU that holds the pack as a whole.
+    `codec_device`: another device that codes and decodes.
+    """
     place = device_of(device)
     kind = dtype_of(dtype, place)
     if threads is not None:
         if threads < 1:
             raise ValueError(f"threads is {threads}; give at least 1")
         torch.set_num_threads(threads)
+    coder = place if codec_device is None else device_of(codec_device)
+    folder, fits = Path(), True
     if str(name_or_path) == "random":
         manifest, hashes = builtin.random_manifest(), {}
-        modules = builtin.random_modules(manifest, device=place, dtype=kind)
-        if place.type == "cpu":
-            pack(modules["transformer"])
-        return assemble(manifest, hashes, modules, device=place, dtype=kind)
-    folder = find(name_or_path)
-    manifest, hashes = manifests.read(folder), manifests.read_hashes(folder)
-    if size_of(folder, manifest) <= SMALL:
-        verify(folder)
-    fits = place.type != "cuda" or size_of(folder, manifest) < ROOMY * free_memory(place)
-    home = place if fits else torch.device("cpu")
-    modules = {
-        name: load_module(folder, manifest, name, device=home, dtype=kind) for name in MODULES
-    }
+        modules: dict[str, Any] = dict(builtin.random_modules(manifest, device=place, dtype=kind))
+        modules["codec"].to(coder)
+    else:
+        folder = find(name_or_path)
+        manifest, hashes = manifests.read(folder), manifests.read_hashes(folder)
+        if size_of(folder, manifest) <= SMALL:
+            verify(folder)
+        fits = place.type != "cuda" or size_of(folder, manifest) < ROOMY * free_memory(place)
+        if not fits and (graphs or codec_device is not None):
+            raise ValueError(
+                f"pack {manifest.name} does not fit on {place} as a whole, so its modules take "
+                "turns there: load it without graphs and codec_device"
+            )
+        home = place if fits else torch.device("cpu")
+        homes = dict.fromkeys(MODULES, home) | ({"codec": coder} if fits else {})
+        modules = {
+            name: load_module(folder, manifest, name, device=homes[name], dtype=kind)
+            for name in MODULES
+        }
+    turn = None if fits else share(manifest, modules, CudaDevice(place), free_memory(place)).turn
     if place.type == "cpu":
         pack(modules["transformer"])
-    turn = None if fits else share(manifest, modules, CudaDevice(place), free_memory(place)).turn
-    return assemble(manifest, hashes, modules, device=place, dtype=kind, turn=turn, folder=folder)
+    if codec_device is not None:
+        modules["codec"] = BesideCodec(modules["codec"], coder)
+    return assemble(
+        manifest,
+        hashes,
+        modules,
+        device=place,
+        dtype=kind,
+        turn=turn,
+        folder=folder,
+        graphs=graphs,
+    )
 
 
 ROOMY = 0.6
@@ -115,6 +141,7 @@ def assemble(
     dtype: torch.dtype,
     turn: Any = None,
     folder: Path = Path(),
+    graphs: bool = False,
 ) -> WorldModel:
     """A world of loaded modules; what does not fit together is a ValueError. `folder` is where the
     pictures of presets lie."""
@@ -145,6 +172,7 @@ def assemble(
         state_dtype=torch.float32 if device.type == "cpu" else dtype,
         start_noise=manifest.start_noise,
         negative_prompt=manifest.negative_prompt,
+        graphs=graphs,
         **({} if turn is None else {"turn": turn}),
     )
     return WorldModel(parts, info)
