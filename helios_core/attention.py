@@ -7,7 +7,7 @@ Dimensions: B batch, N tokens (first `head` of them history), H heads, W head wi
 L text tokens, A action tokens.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +35,22 @@ class ActionMeeting(NamedTuple):
     apart."""
     mask: Tensor | None
     """[N,A] True where a noisy token may look; None = everywhere."""
+
+
+class Exchange(Protocol):
+    """Several processes with a share of the tokens each (helios_core.context)."""
+
+    def own(self, x: Tensor, table: Tensor, head: int, frames: int) -> tuple[Tensor, Tensor, int]:
+        """This process's tokens, their table, and how many are history."""
+        ...
+
+    def all_keys(self, own: KeyValue, head: int) -> tuple[KeyValue, int]:
+        """Everybody's keys and values, history first, and how many are history."""
+        ...
+
+    def all_frames(self, x: Tensor, frames: int) -> Tensor:
+        """Everybody's noisy tokens as the whole, frame by frame."""
+        ...
 
 
 FEW_TOKENS = 1024
@@ -120,6 +136,7 @@ class SelfAttention(Attention):
         super().__init__(dim, heads, eps)
         self.restrict = restrict
         self.joined: nn.Module | None = None  # stands for to_q, to_k, to_v and their norms
+        self.shares: Exchange | None = None
         self.history_key_scale: nn.Parameter | None = None
         if amplify != "none":
             self.history_key_scale = nn.Parameter(torch.ones(heads if amplify == "per_head" else 1))
@@ -137,30 +154,38 @@ class SelfAttention(Attention):
 
     def remembered(self, x: Tensor, table: Tensor) -> KeyValue:
         """Keys and values of history [B,N,D] that asks nothing itself."""
+        head = x.shape[1]
         if self.joined is not None:
-            return self.projected(x, table, x.shape[1])[1]
-        return self.key_value(x, table, self._growth(), x.shape[1])
+            return self._met(self.projected(x, table, head)[1], head)[0]
+        return self._met(self.key_value(x, table, self._growth(), head), head)[0]
 
     def over_history(self, x: Tensor, table: Tensor) -> tuple[Tensor, KeyValue]:
         """History attending to itself, and its keys and values."""
-        query, own = self.projected(x, table, x.shape[1])
+        head = x.shape[1]
+        query, own = self.projected(x, table, head)
+        own, _ = self._met(own, head)
         return self.to_out[0](attend(query, own.key, own.value)), own
 
     def forward(
         self, x: Tensor, table: Tensor, head: int, past: KeyValue | None, keep_history: bool
     ) -> Tensor:
         """Attend; the result covers only noisy tokens when `keep_history` is False."""
-        query, (key, value) = self.projected(x, table, head, 0 if keep_history else head)
+        query, own = self.projected(x, table, head, 0 if keep_history else head)
+        (key, value), seen = self._met(own, head)
         if past is not None:
             key = torch.cat([past.key, key], dim=1)
             value = torch.cat([past.value, value], dim=1)
         if self.restrict and head and keep_history:
-            old = attend(query[:, :head], key[:, :head], value[:, :head])
+            old = attend(query[:, :head], key[:, :seen], value[:, :seen])
             new = attend(query[:, head:], key, value)
             out = torch.cat([old, new], dim=1)
         else:
             out = attend(query, key, value)
         return self.to_out[0](out)
+
+    def _met(self, own: KeyValue, head: int) -> tuple[KeyValue, int]:
+        """The keys and values to attend to, and how many of them are history."""
+        return (own, head) if self.shares is None else self.shares.all_keys(own, head)
 
     def _growth(self) -> Tensor | None:
         """Factor of the history's keys, [H] or [1]."""

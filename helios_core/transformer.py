@@ -36,10 +36,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from helios_core.attention import ActionMeeting, KeyValue
+from helios_core.attention import ActionMeeting, Exchange, KeyValue
 from helios_core.blocks import Block, LayerMemory, OutputNorm, Patcher, Shared, matmul_dtype
 from helios_core.conditioning import ActionEncoder, TimeTextEmbedding
-from helios_core.config import TransformerConfig, tokens_per_frame
+from helios_core.config import TransformerConfig
 from helios_core.memory import FrameIndices, History
 from helios_core.positions import Positions, earlier_or_same
 from kernels.norm import Rows
@@ -98,6 +98,7 @@ class HeliosTransformer(nn.Module):
         super().__init__()
         self.config = config
         self.checkpoint_blocks = False
+        self.shares: Exchange | None = None  # several processes, each with its part of the tokens
         self.positions = Positions(config)
         dim, patch = config.dim, config.patch
         self.patch_embedding = Patcher(config.in_channels, dim, patch)
@@ -151,6 +152,8 @@ class HeliosTransformer(nn.Module):
                 "pass the history itself, or train with restrict_history"
             )
         x, table = self._history_tokens(history)
+        if self.shares is not None:
+            x, table, _ = self.shares.own(x, table, x.shape[1], 0)
         zero = x.new_zeros(1, dtype=torch.float32)
         modulation = self.condition_embedder.time(zero, matmul_dtype(x))[1][:, None]
         x = x.to(self.residual_dtype)
@@ -208,7 +211,9 @@ class HeliosTransformer(nn.Module):
                 actions, action_mask, batch=batch, frames=frames, indices=indices
             )
         x, table, head = self._tokens(noisy, history)
-        span = tokens_per_frame(self.config, rows, columns)
+        if self.shares is not None:
+            x, table, head = self.shares.own(x, table, head, frames)
+        span = (x.shape[1] - head) // frames
         per_frame = actions is not None and actions.modulation is not None
         modulation, last_rows = self._modulation(timestep, head, actions, matmul_dtype(x))
         shared = Shared(
@@ -220,7 +225,10 @@ class HeliosTransformer(nn.Module):
         )
         x = self._run_blocks(x.to(self.residual_dtype), shared, cache, history, actions)
         out = self.norm_out(x, last_rows, Rows(0, shared.rows.span))
-        made = self._unpatch(self.proj_out(out), frames, rows, columns)
+        out = self.proj_out(out)
+        if self.shares is not None:
+            out = self.shares.all_frames(out, frames)
+        made = self._unpatch(out, frames, rows, columns)
         return self._as_velocity(made, noisy, timestep, history)
 
     def _run_blocks(
@@ -381,8 +389,9 @@ class HeliosTransformer(nn.Module):
 
 def _carried(newest: Tensor, noisy: Tensor) -> Tensor:
     """The newest latent [B,C,1,h,w] under every noisy frame, at the noisy frames' resolution."""
+    rows, columns = noisy.shape[3:]
     if newest.shape[3:] != noisy.shape[3:]:  # a lower stage of a pyramid
-        newest = F.adaptive_avg_pool2d(newest[:, :, 0], noisy.shape[3:])[:, :, None]
+        newest = F.adaptive_avg_pool2d(newest[:, :, 0], (rows, columns)).unsqueeze(2)
     return newest.expand(-1, -1, noisy.shape[2], -1, -1)
 
 
