@@ -69,7 +69,8 @@ class Report:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)
         if len(curves) > 1:
-            axes.legend(frameon=False)
+            # Above the axes, where no curve can run behind it.
+            axes.legend(frameon=False, ncols=len(curves), loc="lower left", bbox_to_anchor=(0, 1))
         drawn.savefig(self.folder / f"{name}.png", dpi=110)
         plt.close(drawn)
 

@@ -80,6 +80,9 @@ def test_the_action_suite_tells_left_from_right(
     action.run(world, action.ActionConfig(clips=2, frames=28, past=4), report)
     relative = report.notes["action.relative.look_yaw"]
     assert (relative == 1.0) == right
+    assert report.figures["action.codec_accuracy.look_yaw"].mean == pytest.approx(
+        report.notes["action.on_truth"]["look_yaw"]["accuracy"]
+    )  # This world has no codec that could hide anything.
     assert report.figures["action.still_over_pushed_motion"].mean < 0.6
 
 

@@ -16,6 +16,7 @@ from training.evaluation.oracle import Episode, OracleConfig, oracle_episodes
 from training.evaluation.playing import continue_past, play, starts
 from training.evaluation.report import Report
 from training.evaluation.statistics import Figure, share
+from training.evaluation.suites.fidelity import reconstruct
 from training.worlds.wilds.spec import SPEC
 
 
@@ -49,7 +50,8 @@ def run(world: World, config: ActionConfig, report: Report) -> None:
     )
     episodes = oracle_episodes(oracle, height=info.height, width=info.width, actions=lessons.pushes)
     made = continue_past(world, episodes)
-    _channels(judge, exam["judges"], episodes, made, report)
+    best = reconstruct(world, episodes)[:, : made.shape[1]]
+    _channels(judge, exam["judges"], episodes, made, best, report)
     _looks(judge, episodes, made, report)
     _stillness(world, episodes, made, report)
 
@@ -59,16 +61,18 @@ def _channels(
     passed: list[str],
     episodes: list[Episode],
     made: np.ndarray,
+    best: np.ndarray,
     report: Report,
 ) -> None:
     """Balanced accuracy per key on generated frames, over the judge's own on the true ones.
 
-    Only frames in which the truth shows the channel are asked. A channel in which the judge failed
-    its exam is `unjudged`: what it reads there says nothing about the world.
+    `best` is the truth as the codec shows it: a world that obeys perfectly reads like that. Only
+    frames in which the truth shows the channel are asked. A channel in which the judge failed its
+    exam is `unjudged`: what it reads there says nothing about the world.
     """
     frames = made.shape[1]
     true_read = np.stack([judge.read(e.future[:frames]) for e in episodes])
-    made_read = np.stack([judge.read(clip) for clip in made])
+    made_read, best_read = (np.stack([judge.read(c) for c in clips]) for clips in (made, best))
     span = slice(judges.ACTED, judges.ACTED + made_read.shape[1])
     told = np.stack([e.actions[span] for e in episodes])
     shown = np.stack([lessons.visible(e.actions, e.poses[: len(e.actions) + 1])[span]
@@ -84,6 +88,9 @@ def _channels(
         if figure is not None:
             kind = "accuracy" if name in fit else "unjudged_accuracy"
             report.figure(f"action.{kind}.{name}", figure)
+        ceiling = Figure.pooled(_pooled(best_read, told, shown, name), len(made))
+        if ceiling is not None:
+            report.figure(f"action.codec_accuracy.{name}", ceiling)
         if name in fit:
             ratio = on_made[name]["accuracy"] / on_truth[name]["accuracy"]
             report.note(f"action.relative.{name}", round(ratio, 4))
