@@ -4,6 +4,8 @@ The evaluation's classifier, which was taught on true frames alone, reads the fr
 anything is drawn over them. It is taught once, which takes minutes, and kept in the user's cache.
 
     pytest -s -m full tests/engine/scenes/test_trained_demos.py      # HELIOS_PACK: another pack
+
+Without `-m full` each demo only begins.
 """
 
 import json
@@ -19,7 +21,9 @@ from engine.headless import play_headless
 from engine.intake import Intake
 from engine.maker import ChunkMaker
 from engine.opening import Opening, OpeningConfig, default_pack, load, open_play
+from engine.render import RenderConfig, render
 from engine.stage import Stage
+from engine.video import read_clip
 from tests.engine.scenes.test_demos import DEMOS, NAMES
 
 SECONDS = 110
@@ -95,6 +99,17 @@ def judge(world):
     from training.evaluation import judges
 
     return judges.classifier(height=world.info.height, width=world.info.width)[0]
+
+
+@pytest.mark.parametrize("path", DEMOS, ids=NAMES)
+def test_a_demo_begins_on_the_trained_pack(path, world, tmp_path, monkeypatch):
+    monkeypatch.setattr("engine.opening.load", lambda pack, **options: world)
+    chunk = world.info.chunk_frames
+    opening = OpeningConfig(what=str(path), pack=world.info.name)
+    config = RenderConfig(frames=3 * chunk, out=tmp_path / "begin.mp4", captures=tmp_path)
+    rendered = render(opening, config)
+    assert rendered.frames == 3 * chunk and rendered.problems == ()
+    assert read_clip(tmp_path / "begin.mp4").shape[1:] == (world.info.height, world.info.width, 3)
 
 
 def seen_after(judge, frames: np.ndarray, weather: str, fps: int) -> float | None:
