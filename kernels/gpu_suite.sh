@@ -46,7 +46,8 @@ if "$python" -c 'import pytest' 2>/dev/null; then
       -p no:timeout -W ignore tests/kernels/test_triton.py
   else
     part tests 120 "$python" -m pytest -m gpu -p no:cacheprovider -W ignore \
-      tests/kernels tests/helios_core/test_eightbit.py
+      tests/kernels tests/helios_core/test_eightbit.py tests/helios_core/test_program.py \
+      tests/helios_core/test_beside.py
   fi
 else
   echo "pytest is missing: only bench kernels compares values and gradients with the references"

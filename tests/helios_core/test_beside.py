@@ -6,8 +6,6 @@ import torch
 
 from helios_core.codecs.beside import BesideCodec
 from helios_core.codecs.tiny import TinyCodec, TinyCodecConfig
-from helios_core.packs import load_world
-from helios_core.world import WorldModel
 
 CONFIG = TinyCodecConfig(channels=4, encoder_widths=(8, 8, 8), decoder_widths=(8, 8, 8))
 
@@ -41,6 +39,10 @@ def test_it_decodes_while_the_device_does_other_work() -> None:
 
 
 def test_a_world_decodes_elsewhere() -> None:
+    # Imported here: the tests above also run where only torch is installed (kernels/gpu_suite.sh).
+    from helios_core.packs import load_world
+    from helios_core.world import WorldModel
+
     plain, other = load_world("random"), load_world("random", codec_device="cpu")
     assert isinstance(other, WorldModel) and isinstance(other.parts.codec, BesideCodec)
     one, two = (w.advance(w.start(seed=3, prompt="a meadow"), None)[1] for w in (plain, other))
