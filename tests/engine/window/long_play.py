@@ -48,8 +48,6 @@ STROLL = (
 PICTURES = (5.0, 60.0)
 LOADING = 120.0
 """Seconds that a pack may take to come onto the screen."""
-SETTLED = 60.0
-"""Seconds after which memory is no longer expected to grow: caches and the rewind are full."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,9 +91,9 @@ class Seen:
 
     @property
     def growth(self) -> float:
-        """Memory at the end against memory once it had settled; 1 in a play that is too short."""
-        later = [mb for t, mb in self.memory if t >= SETTLED]
-        return later[-1] / later[0] if later else 1.0
+        """Memory at the end against memory at the middle of the play: the past of the last minute
+        stays in memory, so memory is full only after that, and later in slow motion."""
+        return self.memory[-1][1] / self.memory[len(self.memory) // 2][1]
 
     def summary(self) -> dict[str, object]:
         return {
@@ -106,14 +104,10 @@ class Seen:
             "seconds": round(self.seconds, 1),
             "fps": round(self.frames / self.seconds, 2) if self.seconds else 0.0,
             "command_to_first_frame_s": round(self.loading, 2),
-            "memory_mb_settled_and_last": [round(m, 1) for _, m in self._ends()],
-            "memory_growth": round(self.growth, 4),
+            "memory_mb": [round(mb) for _, mb in self.memory],
+            "memory_growth": round(self.growth, 4) if self.memory else None,
             "picture_changed": f"{self.changes} of {self.looks} looks",
         }
-
-    def _ends(self) -> list[tuple[float, float]]:
-        later = [each for each in self.memory if each[0] >= SETTLED] or self.memory
-        return [later[0], later[-1]] if later else []
 
 
 def stroll(spec: ActionSpec, frames: int) -> str:
