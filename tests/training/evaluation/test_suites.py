@@ -1,10 +1,14 @@
 """The suites on a perfect world and on ones that are wrong on purpose: the figures differ."""
 
 import json
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from helios_core.world import WorldModel
+from tests.training import tiny
 from training.evaluation import judges, lessons, metrics
 from training.evaluation.networks import WINDOW
 from training.evaluation.oracle import OracleConfig, oracle_episodes, stills
@@ -68,6 +72,15 @@ def test_a_deaf_world_loses_fidelity(world, tmp_path) -> None:
         (clip,) = continue_past(world, episodes)
         made[world.fault] = metrics.psnr(episodes[0].future, clip).mean()
     assert made[""] == 60 > 40 > made["deaf"]
+
+
+def test_a_codec_is_asked_for_whole_latents_only() -> None:
+    codec = tiny.codec()
+    past, future = (np.zeros((n, 32, 32, 3), np.uint8) for n in (16, 2 * codec.temporal + 1))
+    world = object.__new__(WorldModel)
+    world.parts = SimpleNamespace(codec=codec, device="cpu")  # pyright: ignore
+    episode: Any = SimpleNamespace(past=past, future=future)
+    assert fidelity.reconstruct(world, [episode]).shape == (1, 2 * codec.temporal, 32, 32, 3)
 
 
 @pytest.mark.parametrize(("fault", "right"), [("", True), ("mirrored", False)])

@@ -48,7 +48,7 @@ def run(world: World, config: FidelityConfig, report: Report) -> None:
 
 
 def reconstruct(world: World, episodes: list[Episode]) -> np.ndarray:
-    """What the codec alone makes of the future, [N, F, H, W, 3]."""
+    """What the codec alone makes of the future, [N, F, H, W, 3]; whole latents only."""
     from helios_core.world import WorldModel
 
     if not isinstance(world, WorldModel):
@@ -59,10 +59,11 @@ def reconstruct(world: World, episodes: list[Episode]) -> np.ndarray:
     out = []
     with torch.no_grad():
         for e in episodes:
-            seen = np.concatenate([e.past[-4 * codec.temporal :], e.future])
+            new = len(e.future) // codec.temporal
+            future = e.future[: new * codec.temporal]
+            seen = np.concatenate([e.past[-4 * codec.temporal :], future])
             video = torch.from_numpy(seen).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
             latents = codec.encode(video.to(world.parts.device))
-            new = len(e.future) // codec.temporal
             made = codec.decode(latents, new=new)[0].permute(1, 2, 3, 0)
             out.append(made.add(1).mul(127.5).round().clamp(0, 255).byte().cpu().numpy())
     return np.stack(out)
