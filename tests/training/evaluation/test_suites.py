@@ -135,6 +135,14 @@ def test_drift_that_nobody_can_judge_is_neither_true_nor_false(
     assert "failed its exam" in capsys.readouterr().out
 
 
+def test_drift_counts_for_worlds_that_obey_from_first_to_last() -> None:
+    verdicts = [
+        drift.counts(first, last, chance=1 / 3)[0]
+        for first, last in ((0.8, 0.75), (0.8, 0.6), (0.34, 0.34), (0.8, float("nan")))
+    ]
+    assert verdicts == [True, False, False, "not judged"]
+
+
 def test_paths_return_to_where_they_began() -> None:
     for name, path in revisit.PATHS.items():
         turned = path[:, SPEC.index("look_yaw")].sum() / 20

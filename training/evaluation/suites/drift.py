@@ -191,21 +191,37 @@ def _obeys(height: int, width: int, segments: list[Segment], report: Report) -> 
         print("  whether drift counts is not judged: the action judge failed its exam in walking, "
               "strafing and turning, so none can say if the world still obeys")  # fmt: skip
         return
-    scores = []
-    for s in segments:
-        read = np.stack([judge.read(clip) for clip in s.run])
-        span = slice(judges.ACTED, judges.ACTED + read.shape[1])
-        found = judges.agreement(read, s.actions[:, span], lessons.steady(s.actions)[:, span])
-        values = [found[n]["accuracy"] for n in names if found[n]["accuracy"] is not None]
-        scores.append(float(np.mean(values)) if values else float("nan"))
-    report.note("drift.action_accuracy", [round(s, 4) for s in scores])
+    found = [_agreement(judge, segment, names) for segment in segments]
+    scores = [score for score, _ in found]
+    report.note("drift.action_accuracy", [round(score, 4) for score in scores])
+    verdict, why = counts(scores[0], scores[-1], chance=found[0][1])
     ratio = scores[-1] / scores[0]
     report.note("drift.last_over_first_accuracy", round(ratio, 4) if np.isfinite(ratio) else None)
-    if not np.isfinite(ratio):
-        report.note("drift.counts", "not judged")
-        print("  whether drift counts is not judged: a tenth held no clear push of "
-              f"{' or '.join(names)}; play longer or more clips")  # fmt: skip
-        return
-    report.note("drift.counts", bool(ratio >= ENOUGH))
-    if ratio < ENOUGH:
-        print("  drift does not count: the last tenth obeys less than 0.9 as well as the first")
+    report.note("drift.counts", verdict)
+    print(f"  drift.counts: {verdict} ({why})")
+
+
+def _agreement(
+    judge: judges.InverseDynamics, segment: Segment, names: list[str]
+) -> tuple[float, float]:
+    """Mean balanced accuracy over the channels that were pushed, and chance's; or nan."""
+    read = np.stack([judge.read(clip) for clip in segment.run])
+    span = slice(judges.ACTED, judges.ACTED + read.shape[1])
+    shown = lessons.steady(segment.actions)[:, span]
+    found = judges.agreement(read, segment.actions[:, span], shown)
+    asked = [found[name] for name in names if found[name]["accuracy"] is not None]
+    if not asked:
+        return float("nan"), float("nan")
+    accuracy, chance = (float(np.mean([row[k] for row in asked])) for k in ("accuracy", "chance"))
+    return accuracy, chance
+
+
+def counts(first: float, last: float, *, chance: float) -> tuple[bool | str, str]:
+    """Whether drift figures count, from the obedience of the first and last tenth, and why."""
+    if not np.isfinite(first + last):
+        return "not judged", "a tenth held no clear push of a judged channel; play more clips"
+    if first < chance + judges.LUCK:
+        return False, "the first tenth obeys no better than chance: a frozen world does not drift"
+    if last < ENOUGH * first:
+        return False, f"the last tenth obeys less than {ENOUGH} as well as the first"
+    return True, "the last tenth obeys as the first does"

@@ -132,4 +132,4 @@ def _path(
         report.figure(f"revisit.{name}.to_oracle", Figure.of(truth[counts], unit=" dB"))
         report.figure(f"revisit.{name}.oracle_to_first", Figure.of(true_return[counts], unit=" dB"))
     rows = np.concatenate([first[:8], made[:8, half], made[:8, back]])
-    report.sheet(f"revisit-{name}", rows, columns=8)
+    report.sheet(f"revisit-{name}", rows, columns=len(first[:8]))
