@@ -14,8 +14,8 @@ from engine.rollouts.writer import RolloutWriter
 from helios_core.null_world import NullWorld
 from tests.engine.rollouts.scenes import small_spec
 
-FRAMES, SPEED = 20_000, 10
-"""Played ten times faster than real time: 100 seconds of it."""
+FRAMES, SPEED = 20_000, 4
+"""Played four times faster than real time: 250 seconds of it."""
 
 
 @pytest.mark.full
