@@ -6,7 +6,8 @@ small transformer and codec for about a second and keeps the answer in the user'
 asked for explicitly is never overridden. Not here: loading packs (helios_core.packs).
 
     choice = choose()
-    world = load_world("wilds", device=choice.device, dtype=choice.dtype, threads=choice.threads)
+    kind = {"device": choice.device, "dtype": choice.dtype, "threads": choice.threads}
+    world = load_world("wilds-nano", **kind)
 """
 
 import json

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-EXAMPLE = "helios bench env --pack wilds --batch 1 2 4 8"
+EXAMPLE = "helios bench env --pack wilds-nano --batch 1 2 4 8"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-EXAMPLE = "helios eval wilds --suite fidelity,action --out runs/eval"
+EXAMPLE = "helios eval wilds-nano --suite fidelity,action --out runs/eval"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -15,7 +15,7 @@ EXAMPLE = """helios rollouts info runs/first
   helios rollouts check runs/first --repair
   helios rollouts export runs/first --format frames --out out
   helios rollouts merge runs/all runs/monday runs/tuesday
-  helios rollouts generate --pack wilds --episodes 100 --workers 2 --out runs/walks
+  helios rollouts generate --pack wilds-nano --episodes 100 --workers 2 --out runs/walks
   helios rollouts view runs/first"""
 
 

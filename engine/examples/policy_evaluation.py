@@ -5,7 +5,7 @@ model is shown a second of. Each is scored by pictures alone: how much of the fi
 last one again. The rank correlation of the two score lists says how far the model may stand in for
 the truth.
 
-    python -m engine.examples.policy_evaluation --pack wilds --starts 4
+    python -m engine.examples.policy_evaluation --pack wilds-nano --starts 4
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """`helios/World-v0`: a generated world as a Gymnasium environment.
 
-    env = gymnasium.make("engine.rollouts:helios/World-v0", pack="wilds", prompt="a meadow")
+    env = gymnasium.make("engine.rollouts:helios/World-v0", pack="wilds-nano", prompt="a meadow")
     observation, info = env.reset(seed=0, options={"prompt": "a desert at dusk"})
     observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
 

@@ -1,6 +1,6 @@
 """What an environment is made of, as keyword arguments of `gymnasium.make`.
 
-    gymnasium.make("engine.rollouts:helios/World-v0", pack="wilds", actions="discrete")
+    gymnasium.make("engine.rollouts:helios/World-v0", pack="wilds-nano", actions="discrete")
 
 F frames of a chunk, A action channels, H W pixels.
 """
@@ -60,7 +60,7 @@ Termination = Callable[[Transition], bool]
 class EnvConfig:
     """Settings of a world environment; functions may be given as "module:name"."""
 
-    pack: str | Callable[[], World] = "wilds"
+    pack: str | Callable[[], World] = "wilds-nano"
     """Name or folder of a pack, or a function that gives a `World` (Gymnasium copies settings,
     and functions are copied by reference)."""
     device: str = "cpu"

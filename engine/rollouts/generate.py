@@ -6,7 +6,7 @@ but work that is done again; whole shards are merged into one dataset in their o
 seed `seed + i`, whoever makes it. A killed run goes on when it is started again. On several
 machines the folder must be on a disk that they share.
 
-    generate(Path("runs/walks"), GenerateConfig(pack="wilds", episodes=1000), workers=2)
+    generate(Path("runs/walks"), GenerateConfig(pack="wilds-nano", episodes=1000), workers=2)
 """
 
 import json

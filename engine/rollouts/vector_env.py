@@ -2,7 +2,7 @@
 
     envs = gymnasium.make_vec(
         "engine.rollouts:helios/World-v0", num_envs=8,
-        vectorization_mode="vector_entry_point", pack="wilds",
+        vectorization_mode="vector_entry_point", pack="wilds-nano",
     )
 
 An ended world begins anew at the next step (Gymnasium's NEXT_STEP autoreset). Recordings go to
