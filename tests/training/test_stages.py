@@ -114,32 +114,43 @@ def test_dropped_text_and_actions_are_seen_as_null(tmp_path):
     assert not torch.allclose(null, ask(["later", "later"], False, zeros), atol=1e-4)
 
 
-def test_a_published_world_is_the_trained_one(tmp_path):
-    tiny.data(tmp_path)
-    stage = base(tmp_path)
+def published(root, step):
+    """A world after one training step, published by the step of that name."""
+    tiny.data(root)
+    stage = base(root)
     stage.backward("world", Draw(0, 0), 0)
     stage.player.step(0, 100)
     stage.judge.picture = lambda path: None
-    (tmp_path / "final").mkdir()
-    stage.publish(tmp_path / "final")
-    loaded = worlds.load(tmp_path / "final", torch.device("cpu"))
+    (root / step / "final").mkdir(parents=True)
+    stage.publish(root / step / "final")
+    return stage
+
+
+def test_a_published_world_is_the_trained_one(tmp_path):
+    stage = published(tmp_path, "first")
+    loaded = worlds.load(tmp_path / "first" / "final", torch.device("cpu"))
     for name, value in stage.world.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], value), name
     assert loaded.spec == stage.data.spec
 
 
 def test_base_goes_on_from_published_weights(tmp_path):
-    tiny.data(tmp_path)
-    first = base(tmp_path)
-    first.backward("world", Draw(0, 0), 0)
-    first.player.step(0, 100)
-    first.judge.picture = lambda path: None
-    (tmp_path / "first" / "final").mkdir(parents=True)
-    first.publish(tmp_path / "first" / "final")
+    first = published(tmp_path, "first")
     second = base(tmp_path, init="first")
     for name, value in first.world.state_dict().items():
         assert torch.equal(second.world.state_dict()[name], value), name
     assert set(second.player.params) == set(first.player.params)  # all of it learns on
+
+
+def test_a_text_encoder_that_is_not_taught_stays_as_it_was(tmp_path):
+    tiny.data(tmp_path)
+    stage = base(tmp_path, teach_text=False)
+    before = {k: v.clone() for k, v in stage.world.text.state_dict().items()}
+    stage.backward("world", Draw(0, 0), 0)
+    stage.player.step(50, 100)
+    assert not any(name.startswith("text.") for name in stage.player.params)
+    for name, value in stage.world.text.state_dict().items():
+        assert torch.equal(value, before[name]), name
 
 
 def test_pictures_are_readable(tmp_path):
