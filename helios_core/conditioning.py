@@ -95,17 +95,30 @@ def sinusoids(timestep: Tensor, dim: int) -> Tensor:
 class TimeTextEmbedding(nn.Module):
     """Time to modulation rows, text hidden states to model width."""
 
-    def __init__(self, dim: int, freq_dim: int, text_dim: int) -> None:
+    def __init__(self, dim: int, freq_dim: int, text_dim: int, *, pooled: bool = False) -> None:
         super().__init__()
         self.freq_dim = freq_dim
         self.time_embedder = TwoLayer(freq_dim, dim, F.silu)
         self.time_proj = nn.Linear(dim, dim * 6)
         self.text_embedder = TwoLayer(text_dim, dim, gelu_tanh)
+        self.pooled_embedder = TwoLayer(dim, dim, F.silu) if pooled else None
 
-    def time(self, timestep: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    def pooled(self, tokens: Tensor, mask: Tensor | None) -> Tensor | None:
+        """Text tokens [B,L,D] to an addition to the time embedding [B,D]; mask [B,L]."""
+        if self.pooled_embedder is None:
+            return None
+        weight = tokens.new_ones(tokens.shape[:2]) if mask is None else mask.to(tokens.dtype)
+        mean = (tokens * weight[..., None]).sum(1) / weight.sum(1, keepdim=True).clamp(min=1)
+        return self.pooled_embedder(mean)
+
+    def time(
+        self, timestep: Tensor, dtype: torch.dtype, pooled: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """[B] to the embedding [B,D] and the block modulation [B,6,D]."""
         weight = self.time_embedder.linear_1.weight
         embedded = self.time_embedder(sinusoids(timestep, self.freq_dim).to(weight.dtype)).to(dtype)
+        if pooled is not None:
+            embedded = embedded + pooled.to(dtype)
         return embedded, self.time_proj(F.silu(embedded)).unflatten(-1, (6, -1))
 
     def text(self, hidden: Tensor) -> Tensor:
@@ -140,11 +153,14 @@ class ActionEncoder(nn.Module):
             null = known if mask is None else torch.where(mask[:, None, None, None], known, null)
         return F.silu(null + self.place.to(null.dtype))
 
-    def modulation(self, embedded: Tensor) -> Tensor | None:
-        """[B,T,W,E] to additions [B,T,8,D]: six for the blocks, two for the output norm."""
-        if self.mix is None or self.to_modulation is None:
+    def mixed(self, embedded: Tensor) -> Tensor | None:
+        """[B,T,W,E] to one vector per latent frame [B,T,E]."""
+        return None if self.mix is None else F.silu(self.mix(embedded.flatten(2)))
+
+    def modulation(self, mixed: Tensor | None) -> Tensor | None:
+        """[B,T,E] to additions [B,T,8,D]: six for the blocks, two for the output norm."""
+        if mixed is None or self.to_modulation is None:
             return None
-        mixed = F.silu(self.mix(embedded.flatten(2)))
         return self.to_modulation(mixed).unflatten(-1, (8, -1))
 
     def tokens(self, embedded: Tensor) -> Tensor | None:

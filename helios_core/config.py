@@ -63,6 +63,13 @@ class TransformerConfig:
     carry: bool = False
     """Noisy tokens also see the newest latent of the history at their own place, and a predicted
     clean latent is a change to it: where nothing moves, there is nothing to predict."""
+    forecast: tuple[int, int] = (0, 0)
+    """Width and blocks of convolutions that guess the next latents from the newest two and the
+    actions; the guess is carried in the newest latent's place (helios_core.local)."""
+    local: tuple[int, int] = (0, 0)
+    """Width and blocks of convolutions in front of the tokens, and of as many behind them."""
+    pooled_text: bool = False
+    """The mean of the text joins the time embedding, beside the cross-attention."""
     actions: ActionConditioning | None = None
     """None for a model that plays by text."""
 
@@ -144,6 +151,10 @@ class TransformerConfig:
             value = getattr(self, name)
             if len(value) != 3 or any(not isinstance(n, int) or n < 1 for n in value):
                 raise ValueError(f"{name} = {value!r}: give three whole numbers of at least 1")
+        for name in ("forecast", "local"):
+            value = getattr(self, name)
+            if len(value) != 2 or min(value) < 0 or (value[0] > 0) != (value[1] > 0):
+                raise ValueError(f"{name} = {value!r}: give width and blocks, or two zeros")
         if self.patch[0] != 1:
             raise ValueError(f"patch = {self.patch}: time is not patched, its first number is 1")
         if self.eps <= 0 or self.rope_theta <= 1:
@@ -168,6 +179,10 @@ class TransformerConfig:
             raise ValueError("prediction = x0 needs out_channels equal to in_channels")
         if self.carry and not self.multi_term_memory:
             raise ValueError("carry needs multi_term_memory switched on: it hands on the history")
+        if any(self.forecast) and not (self.carry and self.actions and self.actions.modulation):
+            raise ValueError("a forecast is carried and told actions: give carry and actions")
+        if any(self.local) and not self.carry:
+            raise ValueError("local convolutions read the carried latent: give carry = True")
         if self.actions and self.actions.cross_attention and not self.guidance_cross_attn:
             raise ValueError(
                 "actions reach noisy tokens only: give guidance_cross_attn = True, "

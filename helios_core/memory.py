@@ -43,11 +43,17 @@ class History:
     """[B,C,long,h,w]"""
     indices: FrameIndices | None = None
     """Where the frames sit in time; None = `frame_indices` of the model's sizes."""
+    recent: int = 1
+    """Recent latents in `short`, without the anchor."""
 
     @property
-    def newest(self) -> Tensor:
-        """The latent right before the chunk [B,C,1,h,w]; zeros where a session begins."""
-        return self.short[:, :, -1:]
+    def latest(self) -> Tensor:
+        """The two latents right before the chunk [B,C,2,h,w]; zeros where a session begins."""
+        recent = self.short[:, :, -1:]
+        before = torch.zeros_like(recent) if self.mid is None else self.mid[:, :, -1:]
+        if self.recent > 1:
+            before = self.short[:, :, -2:-1]
+        return torch.cat([before, recent], dim=2)
 
     def to(self, *args, **kwargs) -> "History":
         """The same history on another device or in another dtype."""
@@ -60,6 +66,7 @@ class History:
             mid=move(self.mid),
             long=move(self.long),
             indices=self.indices,
+            recent=self.recent,
         )
 
 
@@ -88,4 +95,4 @@ def make_history(
     if use_anchor:
         front = torch.zeros_like(kept[:, :, :1]) if anchor is None else anchor
         recent = torch.cat([front, recent], dim=2)
-    return History(long=long, mid=mid, short=recent)
+    return History(long=long, mid=mid, short=recent, recent=sizes[2])

@@ -28,7 +28,7 @@ P = head width / 2, R modulation rows.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -40,6 +40,7 @@ from helios_core.attention import ActionMeeting, Exchange, KeyValue
 from helios_core.blocks import Block, LayerMemory, OutputNorm, Patcher, Shared, matmul_dtype
 from helios_core.conditioning import ActionEncoder, TimeTextEmbedding
 from helios_core.config import TransformerConfig
+from helios_core.local import Forecast, Local, together
 from helios_core.memory import FrameIndices, History
 from helios_core.positions import Positions, earlier_or_same
 from kernels.norm import Rows
@@ -57,6 +58,8 @@ class TextCache:
     layers: tuple[KeyValue, ...]
     mask: Tensor | None
     """[B,1,1,L] True where a text token counts; None = all."""
+    pooled: Tensor | None = None
+    """[B,D] added to the time embedding, for models with `pooled_text`"""
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,8 @@ class HistoryCache:
 
     layers: tuple[KeyValue, ...]
     indices: FrameIndices | None
-    newest: Tensor
-    """[B,C,1,h,w], for models that carry it on"""
+    latest: Tensor
+    """[B,C,2,h,w] the newest two latents, for models that carry them on"""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,10 @@ class ActionCache:
     layers: tuple[KeyValue, ...] | None
     modulation: Tensor | None
     """[B,T,8,D]"""
+    mixed: Tensor | None = None
+    """[B,T,E] what a forecast is told"""
+    guess: Tensor | None = None
+    """[B,C,T,h,w] the forecast itself, where it was made once for a chunk (`foresee`)"""
 
 
 def join_text(caches: Sequence[TextCache]) -> TextCache:
@@ -88,7 +95,8 @@ def join_text(caches: Sequence[TextCache]) -> TextCache:
         KeyValue(torch.cat([kv.key for kv in layer]), torch.cat([kv.value for kv in layer]))
         for layer in zip(*(cache.layers for cache in caches), strict=True)
     )
-    return TextCache(layers, mask)
+    pooled = [cache.pooled for cache in caches if cache.pooled is not None]
+    return TextCache(layers, mask, torch.cat(pooled) if pooled else None)
 
 
 class HeliosTransformer(nn.Module):
@@ -98,6 +106,7 @@ class HeliosTransformer(nn.Module):
         super().__init__()
         self.config = config
         self.checkpoint_blocks = False
+        self.near_only = False  # the convolutions alone, while they are trained before the rest
         self.shares: Exchange | None = None  # several processes, each with its part of the tokens
         self.positions = Positions(config)
         dim, patch = config.dim, config.patch
@@ -107,7 +116,15 @@ class HeliosTransformer(nn.Module):
             self.patch_mid = Patcher(config.in_channels, dim, _times(patch, 2))
             self.patch_long = Patcher(config.in_channels, dim, _times(patch, 4))
         self.patch_carry = Patcher(config.in_channels, dim, patch) if config.carry else None
-        self.condition_embedder = TimeTextEmbedding(dim, config.freq_dim, config.text_dim)
+        self.forecast = _forecast(config)
+        self.local = Local(config.in_channels, dim, *config.local) if any(config.local) else None
+        if self.local is not None:
+            width = config.local[0]
+            self.patch_local = Patcher(width, dim, patch)
+            self.proj_local = nn.Linear(dim, width * patch[1] * patch[2])
+        self.condition_embedder = TimeTextEmbedding(
+            dim, config.freq_dim, config.text_dim, pooled=config.pooled_text
+        )
         self.actions = ActionEncoder(config.actions, dim) if config.actions else None
         self.blocks = nn.ModuleList(_block(config) for _ in range(config.layers))
         self.norm_out = OutputNorm(dim, config.eps)
@@ -130,19 +147,31 @@ class HeliosTransformer(nn.Module):
             _average(self.patch_embedding, self.patch_long, 4)
         if self.patch_carry is not None:
             nn.init.zeros_(self.patch_carry.weight)
+        if self.local is not None:
+            nn.init.zeros_(self.patch_local.weight)
+        for part in (self.forecast, self.local):
+            if part is not None:
+                for value in part.leave.parameters():
+                    nn.init.zeros_(value)
 
     @property
     def layers(self) -> Iterable[Block]:
         """The blocks, first to last."""
         return cast("Iterable[Block]", self.blocks)
 
+    @property
+    def _attending(self) -> Iterable[Block]:
+        """The blocks that take part."""
+        return () if self.near_only else self.layers
+
     # What is computed once ------------------------------------------------------------------
 
     def text_cache(self, text: Tensor, mask: Tensor | None = None) -> TextCache:
         """Keys and values of text [B,L,text_dim] for every layer; mask [B,L] True = counts."""
         tokens = self.condition_embedder.text(text)
-        layers = tuple(block.attn2.key_value(tokens) for block in self.layers)
-        return TextCache(layers, None if mask is None else mask[:, None, None, :])
+        layers = tuple(block.attn2.key_value(tokens) for block in self._attending)
+        pooled = self.condition_embedder.pooled(tokens, mask)
+        return TextCache(layers, None if mask is None else mask[:, None, None, :], pooled)
 
     def history_cache(self, history: History) -> HistoryCache:
         """Keys and values of the history for every layer; needs `restrict_history`."""
@@ -151,6 +180,8 @@ class HeliosTransformer(nn.Module):
                 "this model's history also attends to the noisy frames, so it cannot be cached: "
                 "pass the history itself, or train with restrict_history"
             )
+        if self.near_only:
+            return HistoryCache((), history.indices, history.latest)
         x, table = self._history_tokens(history)
         if self.shares is not None:
             x, table, _ = self.shares.own(x, table, x.shape[1], 0)
@@ -161,7 +192,7 @@ class HeliosTransformer(nn.Module):
         for i, block in enumerate(self.layers):
             x, past = block.history_step(x, modulation, table, i == self.config.layers - 1)
             layers.append(past)
-        return HistoryCache(tuple(layers), history.indices, history.newest)
+        return HistoryCache(tuple(layers), history.indices, history.latest)
 
     def action_cache(
         self,
@@ -180,13 +211,23 @@ class HeliosTransformer(nn.Module):
         self._check_actions(actions, batch, frames)
         embedded = self.actions.embed(actions, mask, batch, frames)
         tokens = self.actions.tokens(embedded)
-        modulation = self.actions.modulation(embedded)
+        mixed = self.actions.mixed(embedded)
+        modulation = self.actions.modulation(mixed)
         if tokens is None:
-            return ActionCache(None, modulation)
+            return ActionCache(None, modulation, mixed)
         places = self.positions.noisy(indices, frames)
         table = self.positions.time(places, self.actions.config.window, tokens.device)
-        layers = tuple(block.attn2.action_key_value(tokens, table) for block in self.layers)
-        return ActionCache(layers, modulation)
+        layers = tuple(block.attn2.action_key_value(tokens, table) for block in self._attending)
+        return ActionCache(layers, modulation, mixed)
+
+    def foresee(
+        self, actions: ActionCache | None, history: History | HistoryCache | None
+    ) -> ActionCache | None:
+        """The actions with the forecast that follows from them, which all steps share."""
+        if self.forecast is None or actions is None or history is None:
+            return actions
+        assert actions.mixed is not None
+        return replace(actions, guess=self.forecast(history.latest, actions.mixed))
 
     # The model ------------------------------------------------------------------------------
 
@@ -210,12 +251,23 @@ class HeliosTransformer(nn.Module):
             actions = self.action_cache(
                 actions, action_mask, batch=batch, frames=frames, indices=indices
             )
-        x, table, head = self._tokens(noisy, history)
+        carried = self._carried(noisy, history, actions)
+        if self.near_only:
+            return self._near_velocity(noisy, timestep, carried, cache, actions)
+        x, table, head = self._tokens(noisy, history, carried)
         if self.shares is not None:
             x, table, head = self.shares.own(x, table, head, frames)
         span = (x.shape[1] - head) // frames
         per_frame = actions is not None and actions.modulation is not None
-        modulation, last_rows = self._modulation(timestep, head, actions, matmul_dtype(x))
+        modulation, last_rows = self._modulation(
+            timestep, head, actions, cache.pooled, matmul_dtype(x)
+        )
+        near = None
+        if self.local is not None:
+            assert carried is not None
+            near = self.local.read(noisy, carried, last_rows)
+            seen = self.patch_local(together(near.seen, frames)).to(x.dtype)
+            x = x + F.pad(seen, (0, 0, head, 0))
         shared = Shared(
             modulation=modulation,
             rows=Rows(head, span if per_frame else span * frames),
@@ -224,12 +276,29 @@ class HeliosTransformer(nn.Module):
             meeting=self._action_meeting(actions, indices, frames, span, x.device),
         )
         x = self._run_blocks(x.to(self.residual_dtype), shared, cache, history, actions)
-        out = self.norm_out(x, last_rows, Rows(0, shared.rows.span))
-        out = self.proj_out(out)
+        last = self.norm_out(x, last_rows, Rows(0, shared.rows.span))
+        out = self.proj_out(last)
         if self.shares is not None:
             out = self.shares.all_frames(out, frames)
         made = self._unpatch(out, frames, rows, columns)
-        return self._as_velocity(made, noisy, timestep, history)
+        if self.local is not None and near is not None:
+            far = self._unpatch(self.proj_local(last), frames, rows, columns)
+            made = made + self.local.write(near, far, frames).to(made.dtype)
+        return self._as_velocity(made, noisy, timestep, carried)
+
+    def _near_velocity(
+        self,
+        noisy: Tensor,
+        timestep: Tensor,
+        carried: Tensor | None,
+        text: TextCache,
+        actions: ActionCache | None,
+    ) -> Tensor:
+        """The velocity as the convolutions see it, without any token."""
+        assert self.local is not None and carried is not None
+        _, rows = self._modulation(timestep, 0, actions, text.pooled, matmul_dtype(noisy))
+        made = self.local.write(self.local.read(noisy, carried, rows), None, noisy.shape[2])
+        return self._as_velocity(made, noisy, timestep, carried)
 
     def _run_blocks(
         self,
@@ -281,13 +350,30 @@ class HeliosTransformer(nn.Module):
 
     # Tokens and positions -------------------------------------------------------------------
 
+    def _carried(
+        self, noisy: Tensor, history: History | HistoryCache | None, actions: ActionCache | None
+    ) -> Tensor | None:
+        """What the clean latents are expected to be before a token is looked at [B,C,T,h,w]."""
+        if not self.config.carry:
+            return None
+        if history is None:
+            return torch.zeros_like(noisy)
+        if actions is not None and actions.guess is not None:
+            return _at_size(actions.guess, noisy)
+        latest = _at_size(history.latest, noisy)
+        if self.forecast is None:
+            return latest[:, :, 1:].expand(-1, -1, noisy.shape[2], -1, -1)
+        assert actions is not None and actions.mixed is not None
+        return self.forecast(latest, actions.mixed)
+
     def _tokens(
-        self, noisy: Tensor, history: History | HistoryCache | None
+        self, noisy: Tensor, history: History | HistoryCache | None, carried: Tensor | None
     ) -> tuple[Tensor, Tensor, int]:
         """Tokens [B,N,D], rotary table [N,P,2], and how many of them are history."""
         x = self.patch_embedding(noisy)
-        if self.patch_carry is not None and history is not None:
-            x = x + self.patch_carry(_carried(history.newest, noisy).to(noisy.dtype))
+        if self.patch_carry is not None:
+            assert carried is not None
+            x = x + self.patch_carry(carried.to(noisy.dtype))
         indices = None if history is None else history.indices
         frames = self.positions.noisy(indices, noisy.shape[2])
         table = self.positions.grid(frames, noisy.shape[3], noisy.shape[4], 1, x.device)
@@ -325,10 +411,15 @@ class HeliosTransformer(nn.Module):
     # Conditioning ---------------------------------------------------------------------------
 
     def _modulation(
-        self, timestep: Tensor, head: int, actions: ActionCache | None, dtype: torch.dtype
+        self,
+        timestep: Tensor,
+        head: int,
+        actions: ActionCache | None,
+        pooled: Tensor | None,
+        dtype: torch.dtype,
     ) -> tuple[Tensor, Tensor]:
         """Rows for the blocks [B,R,6,D] (history first) and for the output [B,R',2,D]."""
-        embedded, six = self.condition_embedder.time(timestep, dtype)
+        embedded, six = self.condition_embedder.time(timestep, dtype, pooled)
         two = embedded[:, None, None].expand(-1, 1, 2, -1)
         rows = six[:, None]
         if actions is not None and actions.modulation is not None:
@@ -373,26 +464,28 @@ class HeliosTransformer(nn.Module):
         return x.permute(0, 6, 1, 2, 4, 3, 5).reshape(x.shape[0], -1, frames, rows, columns)
 
     def _as_velocity(
-        self,
-        out: Tensor,
-        noisy: Tensor,
-        timestep: Tensor,
-        history: History | HistoryCache | None,
+        self, out: Tensor, noisy: Tensor, timestep: Tensor, carried: Tensor | None
     ) -> Tensor:
         if self.config.prediction == "velocity":
             return out
-        if self.config.carry and history is not None:
-            out = out.float() + _carried(history.newest, noisy).float()
+        if carried is not None:
+            out = out.float() + carried.float()
         sigma = (timestep.float() / 1000).clamp(min=MIN_SIGMA).view(-1, 1, 1, 1, 1)
         return (noisy.float() - out.float()) / sigma
 
 
-def _carried(newest: Tensor, noisy: Tensor) -> Tensor:
-    """The newest latent [B,C,1,h,w] under every noisy frame, at the noisy frames' resolution."""
-    rows, columns = noisy.shape[3:]
-    if newest.shape[3:] != noisy.shape[3:]:  # a lower stage of a pyramid
-        newest = F.adaptive_avg_pool2d(newest[:, :, 0], (rows, columns)).unsqueeze(2)
-    return newest.expand(-1, -1, noisy.shape[2], -1, -1)
+def _at_size(x: Tensor, noisy: Tensor) -> Tensor:
+    """Latents [B,C,T,h,w] at the noisy frames' size: smaller on lower stages of a pyramid."""
+    if x.shape[3:] == noisy.shape[3:]:
+        return x
+    return F.adaptive_avg_pool3d(x, (x.shape[2], *noisy.shape[3:]))
+
+
+def _forecast(config: TransformerConfig) -> Forecast | None:
+    if not any(config.forecast):
+        return None
+    assert config.actions is not None
+    return Forecast(config.in_channels, config.actions.width, *config.forecast)
 
 
 def _average(fine: Patcher, coarse: Patcher, factor: int) -> None:

@@ -224,10 +224,11 @@ class WorldModel:
         texts = [self._prompts.blend(track.blend) for track in tracks]
         negative = self._negative(len(before)) if parts.plan.guided else None
         with parts.turn("transformer"):
+            history = prepared.history if prepared else self._history(before)
             conditions = Conditions(
                 text=texts[0] if len(texts) == 1 else join_text(texts),
-                history=prepared.history if prepared else self._history(before),
-                actions=self._actions(actions),
+                history=history,
+                actions=parts.transformer.foresee(self._actions(actions), history),
                 negative=negative,
             )
             latents = sample_chunk(

@@ -45,10 +45,16 @@ def sample_chunk(
 
 
 @torch.no_grad()
-def euler_chunk(world: TrainWorld, given: Conditions | Given, noise: Tensor, steps: int) -> Tensor:
-    """Clean latents by `steps` Euler steps along the velocity."""
-    levels = [1 - i / steps for i in range(steps)]
-    return euler(noise, listed_steps(levels), velocity_of(world, given, noise.shape[2]))
+def euler_chunk(
+    world: TrainWorld, given: Conditions | Given, noise: Tensor, sigmas: Sequence[float]
+) -> Tensor:
+    """Clean latents by Euler steps along the velocity, from one noise level to the next."""
+    return euler(noise, listed_steps(tuple(sigmas)), velocity_of(world, given, noise.shape[2]))
+
+
+def even_levels(steps: int) -> tuple[float, ...]:
+    """So many noise levels, evenly down from 1."""
+    return tuple(1 - i / steps for i in range(steps))
 
 
 @torch.no_grad()

@@ -28,9 +28,11 @@ DATA = {
 
 STAGES = {
     "codec": ("training.stages.codec", "CodecConfig", "CodecStage"),
+    "forecast": ("training.stages.forecast", "ForecastConfig", "ForecastStage"),
     "base": ("training.stages.base", "BaseConfig", "BaseStage"),
     "mid": ("training.stages.mid", "MidConfig", "MidStage"),
     "finetune": ("training.stages.finetune", "FinetuneConfig", "FinetuneStage"),
+    "sharpen": ("training.stages.sharpen", "SharpenConfig", "SharpenStage"),
     "distill": ("training.stages.distill", "DistillConfig", "DistillStage"),
 }
 """Step to module, config class and stage class."""

@@ -14,6 +14,7 @@ from torch import nn
 
 from helios_core.codecs.tiny import TinyCodec, TinyCodecConfig
 from helios_core.config import TransformerConfig
+from helios_core.local import channels_last
 from helios_core.packs import manifest as manifests
 from helios_core.packs.find import find
 from helios_core.packs.manifest import Manifest, ModuleSpec
@@ -129,7 +130,11 @@ def filled(
         rename=lambda stored: OLD_NAMES.get(stored, stored),
     )
     if spec.kind == "tiny_codec":
-        module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        channels_last(module)
+    if isinstance(module, HeliosTransformer):
+        for part in (module.forecast, module.local):
+            if part is not None:
+                channels_last(part)
     return module.eval().requires_grad_(False)
 
 

@@ -390,17 +390,18 @@ def test_a_fresh_model_that_carries_predicts_that_nothing_moves() -> None:
     velocity = HeliosTransformer(CARRY).eval()(**given)
     sigma = (given["timestep"] / 1000).clamp(min=MIN_SIGMA).view(-1, 1, 1, 1, 1)
     clean = given["noisy"] - sigma * velocity
-    assert torch.allclose(clean, given["history"].newest.expand_as(clean), atol=1e-5)
+    assert torch.allclose(clean, given["history"].latest[:, :, 1:].expand_as(clean), atol=1e-5)
 
 
 def test_a_model_that_carries_sees_the_newest_latent_in_its_place() -> None:
     model, given = model_of(CARRY), inputs_of(CARRY)
     with torch.no_grad():
         model.proj_out.weight.zero_()
-        before = model._tokens(given["noisy"], None)[0]
-        after, _, head = model._tokens(given["noisy"], given["history"])
-        newest = given["history"].newest.expand_as(given["noisy"])
-        assert torch.allclose(after[:, head:] - before, model.patch_carry(newest), atol=1e-5)
+        newest = given["history"].latest[:, :, 1:].expand_as(given["noisy"])
+        before = model._tokens(given["noisy"], None, torch.zeros_like(newest))[0]
+        after, _, head = model._tokens(given["noisy"], given["history"], newest)
+        seen = model.patch_carry(newest) - model.patch_carry.bias
+        assert torch.allclose(after[:, head:] - before, seen, atol=1e-5)
 
 
 def test_carrying_through_the_cache_equals_carrying_without() -> None:

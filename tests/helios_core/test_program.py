@@ -29,7 +29,7 @@ def test_chunks_are_equal_and_buffers_stay() -> None:
         assert torch.equal(found, sample_chunk(model, plan, noise, SHAPE, given))
         places.append([x.tensor.data_ptr() for c in program.captures.values() for x in c.inputs])
         # The start of each stage, the history once; text and actions in the first chunk only.
-        once = 4 * TINY.layers + 1 if chunk == 0 else 0
+        once = 4 * TINY.layers + 2 if chunk == 0 else 0
         assert program.copies - before == plan.stages + 2 * TINY.layers + 1 + once
     assert len(program.captures) == plan.stages
     assert places[0] == places[1] == places[2]

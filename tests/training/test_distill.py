@@ -9,7 +9,7 @@ from tests.training import tiny
 from training.data.windows import WindowConfig, gather
 from training.lora import AdapterConfig
 from training.losses.flow import clean_from_velocity
-from training.rollout import euler_chunk, sample_chunk
+from training.rollout import euler_chunk, even_levels, sample_chunk
 from training.stages import world as worlds
 from training.stages.base import BaseConfig, BaseStage
 from training.stages.distill import DistillConfig, DistillStage, Weights
@@ -130,7 +130,7 @@ def error(stage, world):
     past = gather(stage.data.latents, window.past)
     given = world.conditions(window, past, draw)
     noise = draw.normal(64, 4, 1, 4, 4)
-    goal = euler_chunk(stage.teacher, given, noise, 16)
+    goal = euler_chunk(stage.teacher, given, noise, even_levels(16))
     return float((sample_chunk(world, given, noise, (1.0, 0.5)) - goal).square().mean())
 
 

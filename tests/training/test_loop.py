@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tests.training import tiny
+from training.data.streams import StreamConfig
 from training.stages.base import BaseConfig, BaseStage, OwnHistory
 from training.trainer import checkpoints
 from training.trainer.loop import LoopConfig, Trainer, TrainingDivergedError
@@ -22,7 +23,7 @@ def make(root, samples=40, matrices="adamw", **loop):
     config = BaseConfig(
         latents="latents", held="held", codec="codec", model=tiny.MODEL, text=tiny.TEXT,
         windows=replace(BaseConfig(latents="", held="", codec="").windows, history=7),
-        batch=BATCH, own=OwnHistory(start=0.3, share=0.5),
+        batch=BATCH, own=OwnHistory(start=0.3, share=0.5, streams=StreamConfig(count=2)),
         optimiser=OptimiserConfig(lr=1e-3, matrices=matrices, warmup=8, ema=0.9),
     )  # fmt: skip
     settings = LoopConfig(**{"samples": samples, "seed": 3, "log_every": 2, **loop})

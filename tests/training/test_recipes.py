@@ -21,10 +21,14 @@ TINY = [
     "codec.settings.held_clips=8",
     'codec.settings.model={"temporal":4,"channels":4,"encoder_widths":[8,8,8],'
     '"decoder_widths":[8,8,8],"encoder_blocks":[0,0,1],"decoder_blocks":[0,0,1]}',
+    "forecast.loop.samples=8",
+    "forecast.settings.batch=4",
+    'forecast.settings.model={"width":32,"layers":2,"head_dim":16,"restrict_history":true,'
+    '"carry":true,"forecast":[8,1]}',
+    'forecast.settings.text={"text_dim":16,"width":16,"layers":1,"heads":2,"buckets":64}',
     "base.loop.samples=8",
-    'base.settings.model={"width":32,"layers":2,"head_dim":16,"restrict_history":true}',
-    'base.settings.text={"text_dim":16,"width":16,"layers":1,"heads":2,"buckets":64}',
     "base.settings.batch=4",
+    "base.settings.own.streams.count=2",
     "base.settings.draws=2",
     "distill.loop.samples=12",
     "distill.settings.batch=4",
@@ -102,15 +106,15 @@ for name in ("omegaconf", "yaml", "av", "pyarrow", "pygame", "matplotlib", "PIL"
 import training.data.render
 from training.worlds.wilds import captions, episodes, events, policies, world
 from training.__main__ import main
-sys.exit(main([sys.argv[1], "--only", "base,distill"]))
+sys.exit(main([sys.argv[1], "--only", "forecast,base,distill"]))
 """
 
 
 def test_a_frozen_recipe_runs_on_a_bare_machine(tmp_path):
     """What a GPU machine runs needs torch, numpy, einops and safetensors alone."""
     settings = {"latents": "latents", "held": "held", "codec": "codec"}
-    plan = [f"base.settings.{k}={v}" for k, v in settings.items()]
-    plan += [f"distill.settings.{k}={v}" for k, v in settings.items()]
+    plan = [f"{step}.settings.{k}={v}" for step in ("base", "distill") for k, v in settings.items()]
+    plan += [f"forecast.settings.{k}={k}" for k in ("latents", "held")]
     loaded = recipe.load("wilds-nano", [*tiny(tmp_path), *plan])
     toy.data(tmp_path)
     frozen = tmp_path / "frozen.json"

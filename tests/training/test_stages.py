@@ -6,11 +6,13 @@ import torch
 from tests.training import tiny
 from training import artifacts
 from training.data import shards
-from training.data.windows import WindowConfig
+from training.data.streams import StreamConfig
+from training.data.windows import WindowConfig, gather
 from training.pictures import write_png
 from training.stages import world as worlds
 from training.stages.base import BaseConfig, BaseStage, OwnHistory
 from training.stages.codec import CodecConfig, CodecStage
+from training.stages.forecast import ForecastConfig, ForecastStage
 from training.trainer.draw import Draw
 from training.trainer.loop import LoopConfig
 from training.trainer.player import OptimiserConfig
@@ -39,6 +41,30 @@ def test_the_codec_overfits_a_clip_and_normalises_its_latents(tmp_path):
     latents = codec.encode(clips)
     assert float(latents.mean((0, 2, 3, 4)).abs().max()) < 0.3
     assert 0.6 < float(latents.std((0, 2, 3, 4)).mean()) < 1.4
+
+
+def test_a_decoder_goes_on_alone_and_old_latents_stay_good(tmp_path):
+    for name in ("frames", "held"):
+        shards.write(tmp_path / name / "0.safetensors", tiny.pixel_clips(clips=1))
+    first = tmp_path / "codec" / "final"
+    first.mkdir(parents=True)
+    codec = tiny.codec()
+    artifacts.save(first, "codec", "tiny_codec", codec)
+    config = CodecConfig(
+        frames="frames", held="held", decoder_of="codec", batch=4, decoded=2, held_clips=8,
+        optimiser=FAST,
+    )  # fmt: skip
+    stage = CodecStage(config, tiny.context(tmp_path, "decoder"), LoopConfig())
+    before = stage.evaluate()["psnr"]
+    for step in range(40):
+        stage.backward("codec", Draw(0, step), 0)
+        stage.player.step(step, 10**6)
+    assert stage.evaluate()["psnr"] > before + 1
+    (tmp_path / "decoder" / "final").mkdir(parents=True)
+    stage.publish(tmp_path / "decoder" / "final")
+    after = artifacts.load(tmp_path / "decoder" / "final", "codec")
+    video = torch.rand(1, 3, 8, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    assert torch.equal(after.encode(video), codec.encode(video))
 
 
 def base(root, **changes):
@@ -83,11 +109,61 @@ def test_shared_histories_equal_separate_ones(tmp_path):
 
 def test_own_predictions_are_collected_from_the_given_share_on(tmp_path):
     tiny.data(tmp_path)
-    stage = base(tmp_path, own=OwnHistory(start=0.5, share=1.0, sigma=(0.0, 1.0)))
+    streams = StreamConfig(count=2, length=2)
+    stage = base(tmp_path, own=OwnHistory(start=0.5, share=1.0, streams=streams))
     stage.backward("world", Draw(0, 0), 49)
     assert not stage.bank.known.any()
     stage.backward("world", Draw(0, 0), 50)
     assert stage.bank.known.any()
+
+
+def test_a_stream_goes_on_from_what_it_made_and_begins_anew_in_the_end(tmp_path):
+    tiny.data(tmp_path)
+    streams = StreamConfig(count=3, length=2)
+    stage = base(tmp_path, own=OwnHistory(start=0.0, share=0.0, streams=streams))
+    starts, seen = [], 0
+    for step in range(6):
+        stage.backward("world", Draw(0, step), step)
+        window, past = stage.due
+        runs = stage.streams.runs
+        starts.append(runs.start.clone())
+        first = (stage.data.starts[runs.clip] + runs.start)[:, None]
+        made = window.past >= first
+        assert torch.equal(made.sum(1).clamp(max=1), (runs.now - runs.start > 1).long())
+        expected = gather(stage.bank.values, window.past)
+        real = gather(stage.data.latents, window.past)
+        wanted = torch.where(made[:, None, :, None, None], expected, real)
+        seen += int(made.any())
+        if step < 5:  # what this chunk wrote is not in its own past
+            assert torch.equal(past, wanted)
+    assert seen and any(not torch.equal(starts[0], later) for later in starts[1:])
+    again = base(tmp_path, own=OwnHistory(start=0.0, share=0.0, streams=streams))
+    again.load_extra_state(stage.extra_state())
+    assert torch.equal(torch.stack(again.streams.runs), torch.stack(stage.streams.runs))
+
+
+def test_a_forecast_learns_what_moves_and_base_begins_from_it(tmp_path):
+    tiny.data(tmp_path)
+    model = {**tiny.MODEL, "carry": True, "prediction": "x0", "forecast": (16, 1)}
+    config = ForecastConfig(
+        latents="latents", held="held", model=model, text=tiny.TEXT, unroll=2, judged=3, batch=8,
+        optimiser=FAST,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    stage = ForecastStage(config, tiny.context(tmp_path, "forecast"), LoopConfig())
+    losses = []
+    for step in range(60):
+        losses.append(float(stage.backward("world", Draw(0, 0), 0)["loss"]))
+        stage.player.step(step, 10**6)
+    assert losses[-1] < 0.6 * losses[0]
+    assert set(stage.evaluate()) == {"next_over_repeat", "rollout_over_repeat", "score"}
+    final = tmp_path / "forecast" / "final"
+    final.mkdir(parents=True)
+    stage.publish(final)
+    begun = base(tmp_path, init="forecast", model={})
+    wanted = stage.world.dit.forecast.state_dict()
+    for name, value in begun.world.dit.forecast.state_dict().items():
+        assert torch.equal(value, wanted[name])
 
 
 def test_dropped_text_and_actions_are_seen_as_null(tmp_path):

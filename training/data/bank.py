@@ -33,11 +33,14 @@ class OwnBank:
         """History [B, C, n, h, w], a share of it from own predictions, and where [B, n]."""
         usable = (past >= 0) & self.known[past.clamp(min=0)]
         chosen = draw.chance(share, len(past), 1) & usable
+        return self.history(truth, past, chosen), chosen
+
+    def history(self, truth: Tensor, past: Tensor, chosen: Tensor) -> Tensor:
+        """History [B, C, n, h, w] from own predictions where `chosen` [B, n], else real."""
         real = gather(truth, past)
         if not bool(chosen.any()):
-            return real, chosen
-        own = gather(self.values, past)
-        return torch.where(chosen[:, None, :, None, None], own, real), chosen
+            return real
+        return torch.where(chosen[:, None, :, None, None], gather(self.values, past), real)
 
     def state(self) -> dict[str, Tensor]:
         """Only what exists, so that an empty bank costs nothing."""

@@ -8,7 +8,7 @@ A action channels, C latent channels, h w rows and columns.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -127,18 +127,32 @@ class LatentSet:
 
     def sample(self, batch: int, config: WindowConfig, draw: Draw) -> Window:
         """A batch of windows, every latent equally likely to be a target."""
-        clip, offset = self._targets(batch, config.targets, draw)
-        start = self.starts[clip]
+        clip, offset = self.targets(batch, config.targets, draw)
         begun = self._begun(offset, config, draw)
+        anchor = self._anchor(offset, begun, config, draw)
+        window = self.window(clip, offset, begun, anchor, config, draw)
+        if not config.switched:
+            return window
+        past, anchor = self._switch(window.past[:, 1:], window.past[:, 0], config, draw)
+        return replace(window, past=torch.cat([anchor[:, None], past], 1))
+
+    def window(
+        self,
+        clip: Tensor,
+        offset: Tensor,
+        begun: Tensor,
+        anchor: Tensor,
+        config: WindowConfig,
+        draw: Draw,
+    ) -> Window:
+        """Windows at given offsets of given clips, of sessions begun and anchored at others."""
+        start = self.starts[clip]
         ages = torch.arange(config.history, 0, -1)  # oldest first, the last latent is 1 old
         at = offset[:, None] - ages[None]
         past = torch.where(at >= begun[:, None], start[:, None] + at, -1)
-        anchor = self._anchor(offset, begun, config, draw)
         anchor = torch.where(anchor >= 0, start + anchor, -1)
-        if config.switched:
-            past, anchor = self._switch(past, anchor, config, draw)
         target = (start + offset)[:, None] + torch.arange(config.targets)
-        keep = draw.host_uniform(batch) >= config.action_dropped
+        keep = draw.host_uniform(len(clip)) >= config.action_dropped
         return Window(
             target.to(self.device),
             torch.cat([anchor[:, None], past], 1).to(self.device),
@@ -147,7 +161,7 @@ class LatentSet:
             self._texts(target[:, 0], config.text_dropped, draw),
         )
 
-    def _targets(self, batch: int, targets: int, draw: Draw) -> tuple[Tensor, Tensor]:
+    def targets(self, batch: int, targets: int, draw: Draw) -> tuple[Tensor, Tensor]:
         """Clip and offset of the first target latent; offsets are multiples of `align`."""
         if targets % self.align:
             raise ValueError(
@@ -192,6 +206,7 @@ class LatentSet:
     ) -> tuple[Tensor, Tensor]:
         """In some rows, what lies before a recent switch is the next row's past and anchor."""
         batch, length = past.shape
+        past, anchor = past.cpu(), anchor.cpu()
         chosen = draw.host_uniform(batch) < config.switched
         # Half of them at the switch itself, where obeying is learnt; the others soon after.
         since = draw.integers(0, length // self.align, batch) * self.align
@@ -202,8 +217,8 @@ class LatentSet:
         renew = (since > 0) & (draw.host_uniform(batch) < 0.5)
         new_anchor = torch.where(renew, renewed, anchor.roll(1, 0))
         return (
-            torch.where(chosen[:, None], switched, past),
-            torch.where(chosen, new_anchor, anchor),
+            torch.where(chosen[:, None], switched, past).to(self.device),
+            torch.where(chosen, new_anchor, anchor).to(self.device),
         )
 
     def _texts(self, target: Tensor, dropped: float, draw: Draw) -> list[str]:
@@ -243,6 +258,17 @@ def gather(latents: Tensor, index: Tensor) -> Tensor:
     values = latents[index.clamp(min=0)].float()  # [B, n, C, h, w]
     values = values * (index >= 0)[:, :, None, None, None]
     return values.transpose(1, 2)
+
+
+def join(first: Window, second: Window) -> Window:
+    """The windows of two batches as one."""
+    return Window(
+        torch.cat([first.target, second.target]),
+        torch.cat([first.past, second.past]),
+        torch.cat([first.actions, second.actions]),
+        torch.cat([first.action_mask, second.action_mask]),
+        first.texts + second.texts,
+    )
 
 
 def part_of(window: Window, rows: list[int], at: Tensor) -> Window:

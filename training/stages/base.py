@@ -12,13 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from helios_core.text.small import SmallTextConfig
 from training.data.bank import OwnBank
 from training.data.corruption import CorruptionConfig, corrupt
-from training.data.windows import LatentSet, Window, WindowConfig, gather, rows_of
-from training.losses.flow import TimeConfig, clean_from_velocity, flow_loss, mix, sample_sigma
+from training.data.streams import StreamConfig, Streams
+from training.data.windows import LatentSet, Window, WindowConfig, gather, join, rows_of
+from training.losses.flow import TimeConfig, flow_loss, mix, sample_sigma
+from training.rollout import FEW_STEPS, euler_chunk
 from training.stages import world as worlds
 from training.stages.context import StepContext
 from training.stages.judge import Judge
@@ -31,14 +34,15 @@ from training.trainer.player import OptimiserConfig, Player
 
 @dataclass(frozen=True, kw_only=True)
 class OwnHistory:
-    """Own predictions in histories."""
+    """Own pictures in histories."""
 
-    start: float = 0.5
-    """Share of the run after which predictions are collected and used."""
-    share: float = 0.3
-    """Share of windows that see them."""
-    sigma: tuple[float, float] = (0.3, 0.9)
-    """Noise levels whose predictions are worth keeping: others are the truth, or a blur."""
+    start: float = 0.1
+    """Share of the run after which they are made and used."""
+    share: float = 0.2
+    """Share of the windows beside the streams that meet what streams left behind."""
+    streams: StreamConfig = field(default_factory=StreamConfig)
+    sigmas: tuple[float, ...] = FEW_STEPS
+    """Noise levels of the Euler steps that make them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +61,9 @@ class BaseConfig:
     """Step whose published weights to go on from, or `pack:NAME`, instead of a fresh model."""
     actions: worlds.ActionPath | None = field(default_factory=worlds.ActionPath)
     text: SmallTextConfig = field(default_factory=SmallTextConfig)
+    near_only: bool = False
+    """Train the convolutions around the tokens alone, as a start for the whole: many times as many
+    windows a second. Set windows.history to 2, which is all they see."""
     teach_text: bool = True
     """Train the text encoder too. False keeps its random features: text is noise to a young DiT,
     and an encoder that learns from noise ends up saying the same of every prompt."""
@@ -81,6 +88,11 @@ class BaseStage:
     def __init__(self, config: BaseConfig, context: StepContext, loop: LoopConfig) -> None:
         self.config, self.context = config, context
         self.batch = config.batch
+        if config.own.streams.count >= config.batch:
+            raise ValueError(
+                f"own.streams.count = {config.own.streams.count}: give fewer than batch "
+                f"({config.batch}), or 0"
+            )
         self.data = LatentSet.load(context.folder(config.latents), context.device)
         if config.init:
             origin = Origin.named(config.init, config.actions)
@@ -90,14 +102,24 @@ class BaseStage:
             self.world = made.to(context.device)
         if not config.teach_text:
             self.world.text.requires_grad_(False)  # type: ignore[attr-defined] - a module of ours
+        self.world.dit.near_only = config.near_only
         if config.compile:
             for block in self.world.dit.blocks:
                 block.compile()
         parallel.shard(self.world, context.ranks)
         self.player = Player(self.world.named_parameters(), config.optimiser)
         self.bank = OwnBank(self.data.latents)
+        self.streams = Streams(self.data, self.bank, config.own.streams, config.windows.targets)
         self.own_from = int(loop.samples * config.own.start)
-        self.judge = Judge(context, self.world, config.held, config.codec, config.windows)
+        self.judge = Judge(
+            context,
+            self.world,
+            config.held,
+            config.codec,
+            config.windows,
+            sigmas=config.own.sigmas,
+            sample=euler_chunk,
+        )
 
     def modules(self) -> dict[str, nn.Module]:
         return {"world": self.world}
@@ -110,10 +132,8 @@ class BaseStage:
 
     def backward(self, turn: str, draw: Draw, samples: int) -> dict[str, Tensor]:
         config = self.config
-        window = self.data.sample(config.batch, config.windows, draw)
-        share = config.own.share if samples >= self.own_from else 0.0
-        past, own = self.bank.mixed_history(self.data.latents, window.past, share, draw)
-        past = corrupt(past, config.corruption, draw)
+        streamed = samples >= self.own_from and config.own.streams.count > 0
+        window, past, own = self._windows(samples, streamed, draw)
         clean = gather(self.data.latents, window.target).repeat_interleave(config.draws, 0)
         sigma = sample_sigma(len(clean), config.times, draw)
         noise = draw.normal(*clean.shape)
@@ -127,31 +147,50 @@ class BaseStage:
             velocity = self.world(noisy, sigma, given)
         loss = flow_loss(velocity, clean, noise)
         loss.mean().backward()
-        if samples >= self.own_from:
-            self._remember(window, clean_from_velocity(noisy, velocity.detach(), sigma), sigma)
+        if streamed:
+            self._stream(draw)
         used = own.any(1).float().mean()
         return {"loss": loss.mean().detach(), "own": used, **_by_level(loss.detach(), sigma)}
+
+    def _windows(self, samples: int, streamed: bool, draw: Draw) -> tuple[Window, Tensor, Tensor]:
+        """A batch, its past [B, C, 1 + K, h, w] and where that is the model's own [B, 1 + K]."""
+        config, latents = self.config, self.data.latents
+        count = config.own.streams.count if streamed else 0
+        window = self.data.sample(config.batch - count, config.windows, draw)
+        share = config.own.share if samples >= self.own_from else 0.0
+        past, own = self.bank.mixed_history(latents, window.past, share, draw)
+        past = corrupt(past, config.corruption, draw)
+        if not streamed:
+            return window, past, own
+        runs = self.streams.window(config.windows, draw)
+        theirs = self.streams.history(runs)
+        made = torch.ones_like(runs.past, dtype=torch.bool)
+        self.due = runs, theirs
+        return join(window, runs), torch.cat([past, theirs]), torch.cat([own, made])
 
     def _mine(self, batch: int) -> slice:
         return self.context.ranks.rows(batch)
 
-    def _remember(self, window: Window, made: Tensor, sigma: Tensor) -> None:
-        """Keep the first draw's prediction of each window where its noise level is of use."""
-        low, high = self.config.own.sigma
-        first, level = made[:: self.config.draws], sigma[:: self.config.draws]
-        good = (level >= low) & (level <= high)
-        index = window.target[good].flatten()
-        self.bank.write(index, first[good].transpose(1, 2).flatten(0, 1))
+    @torch.no_grad()
+    def _stream(self, draw: Draw) -> None:
+        """Make the next chunk of every run as at play, from what it was trained with just now."""
+        window, past = self.due
+        noise = draw.normal(*gather(self.data.latents, window.target).shape)
+        with self.context.autocast():
+            given = self.world.conditions(window, past, draw)
+            made = euler_chunk(self.world, given, noise, self.config.own.sigmas)
+        self.streams.advance(window, made)
 
     def evaluate(self) -> dict[str, float]:
         self.judge.picture(self.context.rundir.samples / "latest.png")
         return self.judge.figures()
 
     def extra_state(self) -> dict[str, Tensor]:
-        return self.bank.state()
+        return {**self.bank.state(), **self.streams.state()}
 
     def load_extra_state(self, tensors: dict[str, Tensor]) -> None:
         self.bank.load(tensors)
+        self.streams.load(tensors)
 
     def publish(self, folder: Path) -> None:
         worlds.save(folder, self.world)

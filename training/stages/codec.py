@@ -33,6 +33,9 @@ class CodecConfig:
     held: str
     """Step whose folder holds held-out pixels."""
     model: TinyCodecConfig = field(default_factory=TinyCodecConfig)
+    decoder_of: str = ""
+    """Step whose codec to go on from. Its encoder stays as it is, so that latents made with it
+    stay good; only the decoder learns, twice as many clips a second."""
     resident: bool = False
     """Hold all training frames in the device's memory."""
     batch: int = 8
@@ -61,11 +64,20 @@ class CodecStage:
     def __init__(self, config: CodecConfig, context: StepContext, loop: LoopConfig) -> None:
         self.config, self.context = config, context
         self.batch = config.batch
-        self.codec = TinyCodec(config.model).to(context.device)
+        self.codec = self._begin()
+        self.codec.encoder.requires_grad_(not config.decoder_of)
         resident = context.device if config.resident else None
         self.reader = FrameReader(context.folder(config.frames), resident)
         self.held = FrameReader(context.folder(config.held))
         self.player = Player(self.codec.named_parameters(), config.optimiser)
+
+    def _begin(self) -> TinyCodec:
+        config, device = self.config, self.context.device
+        if not config.decoder_of:
+            return TinyCodec(config.model).to(device)
+        codec = artifacts.load(self.context.final(config.decoder_of), "codec", device)
+        assert isinstance(codec, TinyCodec)
+        return codec.train().requires_grad_(True)
 
     def modules(self) -> dict[str, nn.Module]:
         return {"codec": self.codec}
@@ -86,7 +98,7 @@ class CodecStage:
     def backward(self, turn: str, draw: Draw, samples: int) -> dict[str, Tensor]:
         config = self.config
         clips = self._clips(self.reader, config.batch, draw.host)
-        with self.context.autocast():
+        with torch.set_grad_enabled(not config.decoder_of), self.context.autocast():
             raw = self.codec.encode_raw(clips).float()
         spread = raw.detach().std((0, 2, 3, 4), keepdim=True)
         noisy = raw + config.noise * spread * draw.normal(*raw.shape)
@@ -101,7 +113,7 @@ class CodecStage:
             gradient=config.gradient,
         )
         pull = raw.square().mean()
-        (loss + config.pull * pull).backward()
+        (loss + config.pull * pull).backward()  # the pull does nothing where the encoder stays
         return {
             "loss": loss.detach(),
             "pull": pull.detach(),
@@ -139,7 +151,8 @@ class CodecStage:
         pass
 
     def publish(self, folder: Path) -> None:
-        self._measure()
+        if not self.config.decoder_of:  # latents were normalised with what it has
+            self._measure()
         artifacts.save(folder, "codec", "tiny_codec", self.codec)
 
     @torch.no_grad()

@@ -27,7 +27,7 @@ from training.losses.adversarial import critic_loss, generator_loss, smoothness
 from training.losses.distribution import matching_loss
 from training.losses.flow import clean_from_velocity, flow_loss, mix
 from training.memory.backward import Term, backward_through, backward_together
-from training.rollout import FEW_STEPS, euler_chunk
+from training.rollout import FEW_STEPS, euler_chunk, even_levels
 from training.stages import world as worlds
 from training.stages.context import StepContext
 from training.stages.critic import Critic, frozen
@@ -195,11 +195,12 @@ class DistillStage:
 
     def _teacher_sample(self, conditions: Conditions, noise: Tensor) -> Tensor:
         """Many steps from the same noise."""
+        levels = even_levels(self.config.teacher_steps)
         with torch.no_grad(), self.context.autocast():
             if self.critic is None:
-                return euler_chunk(self.teacher, conditions, noise, self.config.teacher_steps)
+                return euler_chunk(self.teacher, conditions, noise, levels)
             with self.critic.adapter.switched(False):
-                return euler_chunk(self.teacher, conditions, noise, self.config.teacher_steps)
+                return euler_chunk(self.teacher, conditions, noise, levels)
 
     def _matching_term(self, conditions: Conditions, noise: Tensor, draw: Draw) -> Term:
         assert self.critic is not None

@@ -6,7 +6,7 @@ failure within minutes. The evaluation that counts is training.evaluation.
 Legend: B windows, C channels, T latents per chunk, K history latents, h w rows and columns.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,8 @@ from training.stages.origin import open_codec
 from training.stages.world import Conditions, TrainWorld
 from training.trainer.draw import Draw
 
+Sampler = Callable[[TrainWorld, Conditions, Tensor, Sequence[float]], Tensor]
+"""Clean latents of a chunk from noise, at given noise levels."""
 PLAIN = {
     "text_to_video": 0.0,
     "image_to_video": 0.0,
@@ -49,12 +51,14 @@ class Judge:
         windows: WindowConfig,
         *,
         sigmas: Sequence[float] = FEW_STEPS,
+        sample: Sampler = sample_chunk,
         chunks: int = 12,
         count: int = 24,
     ) -> None:
         self.context, self.world, self.codec_step = context, world, codec
         self.data = LatentSet.load(context.folder(held), context.device)
-        self.chunks, self.count, self.sigmas = chunks, count, tuple(sigmas)
+        self.chunks, self.count = chunks, count
+        self.sigmas, self.sample = tuple(sigmas), sample
         self.windows = replace(windows, **PLAIN)
         self.long = replace(self.windows, targets=windows.targets * chunks)
 
@@ -132,7 +136,7 @@ class Judge:
 
     def chunk(self, given: Conditions, noise: Tensor) -> Tensor:
         """Clean latents of one chunk."""
-        return sample_chunk(self.world, given, noise, self.sigmas)
+        return self.sample(self.world, given, noise, self.sigmas)
 
     @cached_property
     def codec(self) -> Codec:

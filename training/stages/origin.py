@@ -22,7 +22,7 @@ from training.data.windows import LatentSet
 from training.stages.context import StepContext
 from training.stages.world import ActionPath, TrainWorld, read_spec
 
-NEW = ("action", "history_key_scale", "patch_carry")
+NEW = ("action", "history_key_scale", "patch_carry", "forecast", "local", "pooled_embedder")
 """Parts of names of parameters that a fitted model may have and its origin lack."""
 
 

@@ -48,6 +48,11 @@ class Conditions:
     actions: Tensor
     action_mask: Tensor
 
+    @property
+    def windows(self) -> int:
+        """Batch size before it is repeated per noise draw."""
+        return len(self.hidden)
+
 
 class Given(NamedTuple):
     """Conditions as the blocks take them."""
@@ -55,6 +60,12 @@ class Given(NamedTuple):
     text: TextCache
     history: History | HistoryCache
     actions: ActionCache | None
+
+    @property
+    def windows(self) -> int:
+        """Batch size before it is repeated per noise draw."""
+        past = self.history
+        return len(past.latest if isinstance(past, HistoryCache) else past.short)
 
 
 class TrainWorld(nn.Module):
@@ -82,6 +93,9 @@ class TrainWorld(nn.Module):
             texts = [misspell(t, draw.host, misspelled) if t else t for t in texts]
         hidden, mask = self._encode(texts)
         shape = self.dit.config
+        if self.dit.near_only:  # they see the newest two latents and no more
+            history = History(short=past[:, :, -1:], mid=past[:, :, -2:-1])
+            return Conditions(hidden, mask, history, window.actions, window.action_mask)
         history = make_history(
             past[:, :, 1:], past[:, :, :1], shape.history_sizes, use_anchor=shape.anchor
         )
@@ -126,11 +140,12 @@ class TrainWorld(nn.Module):
         past: History | HistoryCache = conditions.history
         if self.dit.config.restrict_history:
             past = self.dit.history_cache(conditions.history)
+        actions = self.dit.foresee(actions, past)
         return Given(self.dit.text_cache(conditions.hidden, conditions.mask), past, actions)
 
     def forward(self, noisy: Tensor, sigma: Tensor, given: Conditions | Given) -> Tensor:
         """Velocity of noisy [B * K, C, T, h, w], K draws of each window in a row."""
-        windows = len(given.hidden if isinstance(given, Conditions) else given.text.layers[0][0])
+        windows = given.windows
         if isinstance(given, Conditions):
             given = self.given(given, noisy.shape[2])
         draws = len(noisy) // windows
@@ -146,13 +161,16 @@ def repeat(value: Any, times: int) -> Any:
     if isinstance(value, Tensor):
         return value.repeat_interleave(times, 0)
     if isinstance(value, TextCache):
-        return TextCache(_layers(value.layers, times), repeat(value.mask, times))
+        return TextCache(
+            _layers(value.layers, times), repeat(value.mask, times), repeat(value.pooled, times)
+        )
     if isinstance(value, HistoryCache):
         layers = _layers(value.layers, times)
-        return HistoryCache(layers, value.indices, repeat(value.newest, times))
+        return HistoryCache(layers, value.indices, repeat(value.latest, times))
     if isinstance(value, ActionCache):
         layers = None if value.layers is None else _layers(value.layers, times)
-        return ActionCache(layers, repeat(value.modulation, times))
+        tensors = (value.modulation, value.mixed, value.guess)
+        return ActionCache(layers, *(repeat(tensor, times) for tensor in tensors))
     assert isinstance(value, History)
     parts = {k: repeat(getattr(value, k), times) for k in ("short", "mid", "long")}
     return replace(value, **parts)

@@ -1,0 +1,89 @@
+"""Sharpening: a critic that sees the difference, a world that listens to it, and frozen tokens."""
+
+import pytest
+import torch
+
+from tests.training import tiny
+from training.data.streams import StreamConfig
+from training.data.windows import WindowConfig
+from training.stages import world as worlds
+from training.stages.base import BaseConfig, BaseStage
+from training.stages.sharpen import Critic, SharpenConfig, SharpenStage, detail
+from training.trainer.draw import Draw
+from training.trainer.loop import LoopConfig
+from training.trainer.player import OptimiserConfig
+
+FAST = OptimiserConfig(lr=3e-3, warmup=0, decay=0, ema=0)
+MODEL = {**tiny.MODEL, "carry": True, "prediction": "x0", "forecast": (8, 1), "local": (8, 1)}
+
+
+@pytest.fixture
+def stage(tmp_path):
+    tiny.data(tmp_path)
+    torch.manual_seed(0)
+    config = BaseConfig(
+        latents="latents", held="held", codec="codec", model=MODEL, text=tiny.TEXT,
+        windows=WindowConfig(history=7),
+    )  # fmt: skip
+    origin = tmp_path / "base" / "final"
+    origin.mkdir(parents=True)
+    worlds.save(origin, BaseStage(config, tiny.context(tmp_path, "base"), LoopConfig()).world)
+    sharp = SharpenConfig(
+        latents="latents", held="held", codec="codec", origin="base",
+        windows=WindowConfig(history=7), streams=StreamConfig(count=4, length=3), batch=8,
+        critic=(8, 1), optimiser=FAST, critic_optimiser=FAST,
+    )  # fmt: skip
+    return SharpenStage(sharp, tiny.context(tmp_path, "sharpen"), LoopConfig())
+
+
+def test_world_and_critic_take_turns_and_only_the_named_parts_learn(stage):
+    before = {k: v.clone() for k, v in stage.world.named_parameters()}
+    for step in range(4):
+        turn = stage.turn(step)
+        values = stage.backward(turn, Draw(0, step), step)
+        assert ("right" in values) == (turn == "critic")
+        stage.players()[turn].step(step, 100)
+    moved = {k for k, v in stage.world.named_parameters() if not torch.equal(v, before[k])}
+    assert moved and all(k.startswith(("dit.forecast.", "dit.local.")) for k in moved)
+    assert any(k.startswith("dit.forecast.") for k in moved)
+
+
+def test_the_critic_learns_to_see_what_is_blurred():
+    torch.manual_seed(0)
+    critic = Critic(2, 3, 2, 16, 1)
+    player = torch.optim.AdamW(critic.parameters(), lr=3e-3)
+    for _ in range(60):
+        real = torch.randn(32, 2, 3, 4, 6)
+        fake = real.clone()
+        fake[:, :, 2] = 0
+        logits = critic(torch.cat([real, fake]), torch.zeros(64, 5)).flatten(1)
+        loss = torch.nn.functional.softplus(-logits[:32]).mean()
+        loss = loss + torch.nn.functional.softplus(logits[32:]).mean()
+        player.zero_grad()
+        loss.backward()
+        player.step()
+    assert (logits[:32].mean(1) > 0).float().mean() > 0.9
+    assert (logits[32:].mean(1) < 0).float().mean() > 0.9
+
+
+def test_truth_counts_less_the_longer_a_run_has_been_its_own(stage):
+    for step in range(3):
+        stage.backward("critic", Draw(0, step), step)
+    trust = stage._trust()
+    assert torch.equal(trust[:4], torch.ones(4)) and (trust[4:] < 1).all() and (trust >= 0).all()
+
+
+def test_detail_is_what_a_blur_takes_away():
+    latents = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    blurred = torch.nn.functional.avg_pool2d(latents, 3, 1, 1)
+    assert detail(blurred) < 0.3 * detail(latents)
+
+
+def test_a_world_without_such_parts_is_refused(stage, tmp_path):
+    config = stage.config
+    with pytest.raises(ValueError, match="no such parts"):
+        SharpenStage(
+            SharpenConfig(**{**vars(config), "taught": ("nothing.",)}),
+            tiny.context(tmp_path, "other"),
+            LoopConfig(),
+        )

@@ -1,0 +1,85 @@
+"""Runs of the model's own along real clips: histories as bad as the ones that it will meet at play.
+
+A few runs begin at real footage, as a session does, and go on through what the model made, chunk
+by chunk, sampled as at play. Each step trains on the next chunk of every run, with the truth as
+its target, and makes that chunk for the step after. A run is given up after some chunks, for what
+it shows and what the clip shows grow apart.
+
+Legend: S runs, C channels, T latents per chunk, n past latents, h w rows and columns.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from training.data.bank import OwnBank
+from training.data.windows import LatentSet, Window, WindowConfig
+from training.trainer.draw import Draw
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamConfig:
+    """How many runs and how long."""
+
+    count: int = 4
+    """Runs side by side: as many windows of every step (0 = none)."""
+    length: int = 16
+    """Chunks after which a run begins anew elsewhere."""
+
+
+class Runs(NamedTuple):
+    """Where each run is: all [S], offsets within its clip."""
+
+    clip: Tensor
+    begun: Tensor
+    """First latent of its history."""
+    start: Tensor
+    """First latent that was made."""
+    now: Tensor
+    """The latent to be made next."""
+
+
+class Streams:
+    """The runs and what they made."""
+
+    def __init__(self, data: LatentSet, bank: OwnBank, config: StreamConfig, chunk: int) -> None:
+        self.data, self.bank, self.config, self.chunk = data, bank, config, chunk
+        zeros = torch.zeros(config.count, dtype=torch.long)
+        self.runs = Runs(zeros, zeros, zeros, zeros - 1)  # all of them due
+
+    def window(self, config: WindowConfig, draw: Draw) -> Window:
+        """The next chunk of every run, runs that are over begun anew."""
+        self._renew(config, draw)
+        clip, begun, _, now = self.runs
+        return self.data.window(clip, now, begun, begun, config, draw)
+
+    def history(self, window: Window) -> Tensor:
+        """Past latents [S, C, n, h, w]: the run's own where it has made them."""
+        first = (self.data.starts[self.runs.clip] + self.runs.start)[:, None].to(self.data.device)
+        return self.bank.history(self.data.latents, window.past, window.past >= first)
+
+    def advance(self, window: Window, made: Tensor) -> None:
+        """Go on past what was made, [S, C, T, h, w]."""
+        self.bank.write(window.target.flatten(), made.transpose(1, 2).flatten(0, 1))
+        self.runs = self.runs._replace(now=self.runs.now + self.chunk)
+
+    def _renew(self, config: WindowConfig, draw: Draw) -> None:
+        old, count = self.runs, len(self.runs.clip)
+        over = (old.now < 0) | (old.now - old.start >= self.config.length * self.chunk)
+        over |= old.now + self.chunk > self.data.lengths[old.clip]
+        clip, start = self.data.targets(count, self.chunk, draw)
+        start = start.clamp(min=self.data.align)  # something real stands before it
+        clip = torch.where(start + self.chunk <= self.data.lengths[clip], clip, old.clip)
+        still = draw.host_uniform(count) < 0.5  # half of them begin from one picture
+        begun = (start - torch.where(still, 1, config.history)).clamp(min=0)
+        new = Runs(clip, begun, start, start)
+        self.runs = Runs(*(torch.where(over, n, o) for n, o in zip(new, old, strict=True)))
+
+    def state(self) -> dict[str, Tensor]:
+        return {"streams": torch.stack(self.runs)}
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        if "streams" in tensors:
+            self.runs = Runs(*tensors["streams"].unbind(0))

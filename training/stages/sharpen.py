@@ -1,0 +1,246 @@
+"""Stage `sharpen`: a world that makes a chunk in very few steps, sharp again on its own pictures.
+
+A few-step guess is a mean, and a mean of means is fog. A small critic of convolutions looks at
+three latents in a row, the two before and the new one, with what was typed and pressed, and says
+place by place whether they are real. Half of the windows are ordinary ones, half are runs of the
+world's own (training.data.streams), so that what must look real is what it makes after seconds.
+Only the named parts learn; the transformer around them stays as it is. Not distillation from a
+many-step teacher: that is `distill`.
+
+Legend: B windows, C channels, h w rows and columns, E width of what the critic is told.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from helios_core.local import LocalBlock, channels_last
+from training.data.bank import OwnBank
+from training.data.streams import StreamConfig, Streams
+from training.data.windows import LatentSet, Window, WindowConfig, gather, join
+from training.losses.adversarial import critic_loss, generator_loss, smoothness
+from training.losses.flow import clean_from_velocity, mix
+from training.rollout import sample_chunk
+from training.stages import world as worlds
+from training.stages.context import StepContext
+from training.stages.judge import Judge
+from training.stages.world import Conditions, Given
+from training.trainer.draw import Draw
+from training.trainer.loop import LoopConfig
+from training.trainer.player import OptimiserConfig, Player
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharpenConfig:
+    """The world, its critic and how both are trained."""
+
+    latents: str
+    """Step whose folder holds training latents."""
+    held: str
+    """Step whose folder holds held-out latents."""
+    codec: str
+    """Step that published the codec; used for pictures."""
+    origin: str
+    """Step that published the world to begin with."""
+    taught: tuple[str, ...] = ("forecast.", "local.")
+    """Parts of names of the DiT's parameters that learn."""
+    sigmas: tuple[float, ...] = (1.0,)
+    """Noise levels of the steps; the last one learns."""
+    windows: WindowConfig = field(default_factory=WindowConfig)
+    streams: StreamConfig = field(default_factory=lambda: StreamConfig(count=16, length=24))
+    batch: int = 32
+    """Windows per step, streams among them."""
+    adversarial: float = 0.5
+    """Size of the critic's gradient at the last layer, over that of the error to the truth."""
+    shake: float = 0.1
+    """Size of the disturbance by which the critic's smoothness is measured."""
+    smooth: float = 1.0
+    """Weight of that smoothness."""
+    critic: tuple[int, int] = (96, 3)
+    """Width and blocks of the critic."""
+    optimiser: OptimiserConfig = field(
+        default_factory=lambda: OptimiserConfig(lr=2e-4, betas=(0.5, 0.95), warmup=2000)
+    )
+    critic_optimiser: OptimiserConfig = field(
+        default_factory=lambda: OptimiserConfig(lr=4e-4, betas=(0.5, 0.95), warmup=2000, ema=0.0)
+    )
+
+
+class Critic(nn.Module):
+    """Three latents in a row to a logit per place, told text and actions."""
+
+    TOLD = 64
+
+    def __init__(self, channels: int, text: int, actions: int, width: int, count: int) -> None:
+        super().__init__()
+        self.tell = nn.Linear(text + actions, self.TOLD)
+        self.enter = nn.Conv2d(3 * channels, width, 3, padding=1)
+        self.layers = nn.ModuleList(LocalBlock(width, self.TOLD) for _ in range(count))
+        self.leave = nn.Conv2d(width, 1, 3, padding=1)
+        channels_last(self)
+
+    def forward(self, three: Tensor, told: Tensor) -> Tensor:
+        """[B,C,3,h,w] and [B,E] to [B,h,w]."""
+        told = functional.silu(self.tell(told))
+        x = three.flatten(1, 2).contiguous(memory_format=torch.channels_last)
+        x = self.enter(x)
+        for layer in self.layers:
+            x = layer(x, told)
+        return self.leave(functional.silu(x))[:, 0].float()
+
+
+class SharpenStage:
+    """World and critic take turns."""
+
+    def __init__(self, config: SharpenConfig, context: StepContext, loop: LoopConfig) -> None:
+        self.config, self.context = config, context
+        self.batch = config.batch
+        if not 0 < config.streams.count < config.batch or config.windows.targets != 1:
+            raise ValueError("sharpen: give fewer streams than batch, and windows of one latent")
+        self.data = LatentSet.load(context.folder(config.latents), context.device)
+        self.world = worlds.load(context.final(config.origin), context.device)
+        self.world.requires_grad_(False)
+        taught = dict(self._taught())
+        if not taught:
+            raise ValueError(f"sharpen.taught = {config.taught}: this world has no such parts")
+        actions = self.data.actions.shape[1] * self.data.actions.shape[2]
+        shape = self.world.dit.config
+        self.critic = Critic(
+            shape.in_channels, shape.text_dim, actions, *config.critic
+        ).to(context.device)  # fmt: skip
+        self._players = {
+            "world": Player(taught.items(), config.optimiser),
+            "critic": Player(self.critic.named_parameters(), config.critic_optimiser),
+        }
+        self.streams = Streams(self.data, OwnBank(self.data.latents), config.streams, 1)
+        self.judge = Judge(
+            context, self.world, config.held, config.codec, config.windows, sigmas=config.sigmas
+        )
+
+    def _taught(self) -> Iterator[tuple[str, nn.Parameter]]:
+        for name, parameter in self.world.named_parameters():
+            if any(name.startswith(f"dit.{part}") for part in self.config.taught):
+                parameter.requires_grad_(True)
+                yield name, parameter
+
+    def modules(self) -> dict[str, nn.Module]:
+        return {"world": self.world, "critic": self.critic}
+
+    def players(self) -> dict[str, Player]:
+        return self._players
+
+    def turn(self, step: int) -> str:
+        return "world" if step % 2 else "critic"
+
+    def backward(self, turn: str, draw: Draw, samples: int) -> dict[str, Tensor]:
+        config, latents = self.config, self.data.latents
+        plain = self.data.sample(config.batch - config.streams.count, config.windows, draw)
+        runs = self.streams.window(config.windows, draw)
+        window = join(plain, runs)
+        past = torch.cat([gather(latents, plain.past), self.streams.history(runs)])
+        noise = draw.normal(*gather(latents, window.target).shape)
+        with torch.no_grad(), self.context.autocast():
+            conditions = self.world.conditions(window, past, draw)
+            given = self.world.given(conditions, 1)
+        with torch.set_grad_enabled(turn == "world"), self.context.autocast():
+            made = self._made(given, noise)
+        told = self._told(window, conditions)
+        learn = self._world_turn if turn == "world" else self._critic_turn
+        values = learn(window, past, made, told, draw)
+        self.streams.advance(runs, made.detach()[-config.streams.count :])
+        return values
+
+    def _made(self, given: Given, noise: Tensor) -> Tensor:
+        """The clean end of the last step; the steps before it are not differentiated."""
+        *before, last = self.config.sigmas
+        level = noise.new_full((len(noise),), last)
+        noisy = noise
+        if before:
+            noisy = mix(sample_chunk(self.world, given, noise, before), noise, level)
+        if given.actions is not None:  # the forecast learns: it is made anew, with a gradient
+            given = given._replace(actions=replace(given.actions, guess=None))
+        return clean_from_velocity(noisy, self.world(noisy, level, given), level)
+
+    def _told(self, window: Window, conditions: Conditions) -> Tensor:
+        """Text and actions as the critic reads them [B,E]."""
+        text = conditions.hidden.float().mean(1)
+        return torch.cat([text, window.actions.flatten(1)], 1)
+
+    def _world_turn(
+        self, window: Window, past: Tensor, made: Tensor, told: Tensor, draw: Draw
+    ) -> dict[str, Tensor]:
+        truth = gather(self.data.latents, window.target)
+        error = ((made - truth).square().mean((1, 2, 3, 4)) * self._trust()).mean()
+        with self.context.autocast():
+            logits = self.critic(self._three(past, made), told)
+        wanted = generator_loss([logits.flatten(1)])
+        weight = self.config.adversarial * self._balance(error, wanted)
+        (error + weight * wanted).backward()
+        for parameter in self.critic.parameters():
+            parameter.grad = None
+        return {"loss": error.detach(), "adversarial": wanted.detach(), "weight": weight}
+
+    def _trust(self) -> Tensor:
+        """How far the truth is a goal for each window: less the longer a run has been its own."""
+        config = self.config
+        runs = self.streams.runs
+        age = (runs.now - runs.start).to(self.data.device) / config.streams.length
+        return torch.cat([age.new_ones(config.batch - len(age)), 1 - age])
+
+    def _balance(self, error: Tensor, wanted: Tensor) -> Tensor:
+        """Gradient of the error over that of the critic's wish, at the last layer."""
+        assert self.world.dit.local is not None
+        last = self.world.dit.local.leave.weight
+        of_error, of_wanted = (
+            torch.autograd.grad(loss, last, retain_graph=True)[0].norm() for loss in (error, wanted)
+        )
+        return (of_error / (of_wanted + 1e-6)).clamp(max=1e3).detach()
+
+    def _critic_turn(
+        self, window: Window, past: Tensor, made: Tensor, told: Tensor, draw: Draw
+    ) -> dict[str, Tensor]:
+        latents = self.data.latents
+        real = self._three(gather(latents, window.past), gather(latents, window.target))
+        fake = self._three(past, made.detach())
+        shaken = real + self.config.shake * draw.normal(*real.shape)
+        with self.context.autocast():
+            logits = self.critic(torch.cat([real, fake, shaken]), told.repeat(3, 1)).flatten(1)
+        of_real, of_fake, of_shaken = logits.chunk(3)
+        loss = critic_loss([of_real], [of_fake])
+        loss = loss + self.config.smooth * smoothness([of_real], [of_shaken])
+        loss.backward()
+        right = ((of_real > 0).float().mean() + (of_fake < 0).float().mean()) / 2
+        return {"loss": loss.detach(), "right": right}
+
+    @staticmethod
+    def _three(past: Tensor, newest: Tensor) -> Tensor:
+        return torch.cat([past[:, :, -2:], newest], 2)
+
+    @torch.no_grad()
+    def evaluate(self) -> dict[str, float]:
+        """The judge's figures, and how much fine detail is left at the end of its rollouts."""
+        self.judge.picture(self.context.rundir.samples / "latest.png")
+        truth, made, _ = self.judge.rollout()
+        share = float(detail(made[:, :, -1]) / detail(truth[:, :, -1]))
+        figures = self.judge.figures()
+        return {**figures, "detail": share, "score": abs(1 - share)}
+
+    def extra_state(self) -> dict[str, Tensor]:
+        return {**self.streams.bank.state(), **self.streams.state()}
+
+    def load_extra_state(self, tensors: dict[str, Tensor]) -> None:
+        self.streams.bank.load(tensors)
+        self.streams.load(tensors)
+
+    def publish(self, folder: Path) -> None:
+        worlds.save(folder, self.world)
+        self.judge.picture(self.context.rundir.samples / "final.png")
+
+
+def detail(latents: Tensor) -> Tensor:
+    """Energy of latents [B,C,h,w] around their local means."""
+    return (latents - functional.avg_pool2d(latents, 3, 1, 1)).square().mean()
