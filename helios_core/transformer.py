@@ -478,7 +478,7 @@ def _at_size(x: Tensor, noisy: Tensor) -> Tensor:
     """Latents [B,C,T,h,w] at the noisy frames' size: smaller on lower stages of a pyramid."""
     if x.shape[3:] == noisy.shape[3:]:
         return x
-    return F.adaptive_avg_pool3d(x, (x.shape[2], *noisy.shape[3:]))
+    return F.adaptive_avg_pool3d(x, (x.shape[2], noisy.shape[3], noisy.shape[4]))
 
 
 def _forecast(config: TransformerConfig) -> Forecast | None:

@@ -7,13 +7,13 @@ import argparse
 from pathlib import Path
 
 EXAMPLE = """helios train wilds-nano
-  helios train wilds-nano base.loop.budget_minutes=60 --only base --resume
+  helios train wilds-nano near.loop.budget_minutes=60 --only near --resume
   helios train wilds --resolve wilds.json && python -m training wilds.json"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", help="a shipped recipe's name, a YAML file or a frozen JSON")
-    parser.add_argument("settings", nargs="*", metavar="key=value", help="e.g. base.loop.seed=1")
+    parser.add_argument("settings", nargs="*", metavar="key=value", help="e.g. near.loop.seed=1")
     parser.add_argument("--only", default="", help="steps to run, separated by commas")
     parser.add_argument("--resume", action="store_true", help="continue an unfinished step")
     parser.add_argument(

@@ -24,15 +24,20 @@ TINY = [
     "forecast.loop.samples=8",
     "forecast.settings.batch=4",
     'forecast.settings.model={"width":32,"layers":2,"head_dim":16,"restrict_history":true,'
-    '"carry":true,"forecast":[8,1]}',
+    '"carry":true,"prediction":"x0","forecast":[8,1],"local":[8,1]}',
+    "decoder.loop.samples=8",
+    "decoder.settings.batch=4",
+    "decoder.settings.held_clips=8",
     'forecast.settings.text={"text_dim":16,"width":16,"layers":1,"heads":2,"buckets":64}',
-    "base.loop.samples=8",
-    "base.settings.batch=4",
-    "base.settings.own.streams.count=2",
-    "base.settings.draws=2",
-    "distill.loop.samples=12",
-    "distill.settings.batch=4",
-    "distill.settings.head_blocks=[0,1]",
+    "near.loop.samples=8",
+    "near.settings.batch=4",
+    "near.settings.own.streams.count=2",
+    "sharpen-near.loop.samples=8",
+    "sharpen-near.settings.batch=4",
+    "sharpen-near.settings.streams.count=2",
+    "sharpen.loop.samples=8",
+    "sharpen.settings.batch=4",
+    "sharpen.settings.streams.count=2",
     "export.settings.height=32",
     "export.settings.width=32",
 ]
@@ -52,8 +57,8 @@ def test_shipped_recipes_resolve(name, tmp_path):
 
 
 def test_overrides_reach_steps_by_name():
-    loaded = recipe.load("wilds-nano", ["base.loop.samples=7", "device=cpu", "root=/tmp/x"])
-    assert loaded.steps["base"].loop.samples == 7 and loaded.root == "/tmp/x"
+    loaded = recipe.load("wilds-nano", ["near.loop.samples=7", "device=cpu", "root=/tmp/x"])
+    assert loaded.steps["near"].loop.samples == 7 and loaded.root == "/tmp/x"
 
 
 def test_lists_need_no_quotes_that_a_shell_takes_away():
@@ -65,23 +70,23 @@ def test_lists_need_no_quotes_that_a_shell_takes_away():
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("base.loop.sampels=7", "did you mean 'samples'"),
-        ("base.settings.bach=7", "did you mean 'batch'"),
+        ("near.loop.sampels=7", "did you mean 'samples'"),
+        ("near.settings.bach=7", "did you mean 'batch'"),
         ("nonsense", "write key=value"),
-        ("base.loop.samples=many", "give a int"),
+        ("near.loop.samples=many", "give a int"),
     ],
 )
 def test_mistakes_are_named(override, message):
     with pytest.raises(ValueError, match=message):
         loaded = recipe.load("wilds-nano", [override])
-        steps.configure(loaded.steps["base"], "base")
+        steps.configure(loaded.steps["near"], "near")
 
 
 def test_unknown_recipes_and_steps_are_named(tmp_path):
     with pytest.raises(ValueError, match="wilds-nano"):
         recipe.load("wilds-nanoo")
-    with pytest.raises(ValueError, match="no step 'bass'"):
-        steps.run(recipe.load("wilds-nano", tiny(tmp_path)), only=["bass"])
+    with pytest.raises(ValueError, match="no step 'neer'"):
+        steps.run(recipe.load("wilds-nano", tiny(tmp_path)), only=["neer"])
 
 
 @pytest.mark.full
@@ -94,7 +99,7 @@ def test_a_recipe_makes_a_pack_that_plays(tmp_path):
     state = world.start(seed=1, prompt="a green meadow")
     state, frames = world.advance(state, world.info.spec.zeros(4))
     assert frames.shape == (4, 32, 32, 3) and state.chunk == 1
-    assert (tmp_path / "base" / "samples" / "final.png").exists()
+    assert (tmp_path / "sharpen" / "samples" / "final.png").exists()
     assert steps.run(loaded) == "done"  # a second run finds everything done
 
 
@@ -106,21 +111,25 @@ for name in ("omegaconf", "yaml", "av", "pyarrow", "pygame", "matplotlib", "PIL"
 import training.data.render
 from training.worlds.wilds import captions, episodes, events, policies, world
 from training.__main__ import main
-sys.exit(main([sys.argv[1], "--only", "forecast,base,distill"]))
+sys.exit(main([sys.argv[1], "--only", "forecast,near,sharpen-near,sharpen"]))
 """
 
 
 def test_a_frozen_recipe_runs_on_a_bare_machine(tmp_path):
     """What a GPU machine runs needs torch, numpy, einops and safetensors alone."""
     settings = {"latents": "latents", "held": "held", "codec": "codec"}
-    plan = [f"{step}.settings.{k}={v}" for step in ("base", "distill") for k, v in settings.items()]
+    plan = [
+        f"{step}.settings.{k}={v}"
+        for step in ("near", "sharpen-near", "sharpen")
+        for k, v in settings.items()
+    ]
     plan += [f"forecast.settings.{k}={k}" for k in ("latents", "held")]
     loaded = recipe.load("wilds-nano", [*tiny(tmp_path), *plan])
     toy.data(tmp_path)
     frozen = tmp_path / "frozen.json"
     recipe.freeze(loaded, frozen)
-    assert json.loads(frozen.read_text())["steps"]["base"]["loop"]["samples"] == 8
+    assert json.loads(frozen.read_text())["steps"]["near"]["loop"]["samples"] == 8
     code = [sys.executable, "-c", BARE, str(frozen)]
     done = subprocess.run(code, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert (tmp_path / "distill" / "final" / "transformer.safetensors").exists()
+    assert (tmp_path / "sharpen" / "final" / "transformer.safetensors").exists()

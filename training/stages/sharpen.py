@@ -4,14 +4,13 @@ A few-step guess is a mean, and a mean of means is fog. A small critic of convol
 three latents in a row, the two before and the new one, with what was typed and pressed, and says
 place by place whether they are real. Half of the windows are ordinary ones, half are runs of the
 world's own (training.data.streams), so that what must look real is what it makes after seconds.
-Only the named parts learn; the transformer around them stays as it is. Not distillation from a
-many-step teacher: that is `distill`.
+Not distillation from a many-step teacher: that is `distill`.
 
 Legend: B windows, C channels, h w rows and columns, E width of what the critic is told.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -28,6 +27,7 @@ from training.rollout import sample_chunk
 from training.stages import world as worlds
 from training.stages.context import StepContext
 from training.stages.judge import Judge
+from training.stages.origin import Origin, open_world
 from training.stages.world import Conditions, Given
 from training.trainer.draw import Draw
 from training.trainer.loop import LoopConfig
@@ -45,22 +45,32 @@ class SharpenConfig:
     codec: str
     """Step that published the codec; used for pictures."""
     origin: str
-    """Step that published the world to begin with."""
-    taught: tuple[str, ...] = ("forecast.", "local.")
-    """Parts of names of the DiT's parameters that learn."""
+    """Step that published the world to begin with, or `pack:NAME`."""
+    actions: worlds.ActionPath | None = field(
+        default_factory=lambda: worlds.ActionPath(cross_attention=False)
+    )
+    """As in `base`: fits a world of other action channels."""
+    taught: tuple[str, ...] = ("",)
+    """How the names of the DiT's parameters that learn begin; all of them by default."""
+    near_only: bool = False
+    """The convolutions around the tokens alone, as a start for the whole (see `base`)."""
     sigmas: tuple[float, ...] = (1.0,)
     """Noise levels of the steps; the last one learns."""
     windows: WindowConfig = field(default_factory=WindowConfig)
     streams: StreamConfig = field(default_factory=lambda: StreamConfig(count=16, length=24))
+    faith: float = 12.0
+    """Chunks of its own after which the truth counts a third as a goal: the two have parted."""
     batch: int = 32
     """Windows per step, streams among them."""
-    adversarial: float = 0.5
+    adversarial: float = 1.0
     """Size of the critic's gradient at the last layer, over that of the error to the truth."""
     shake: float = 0.1
     """Size of the disturbance by which the critic's smoothness is measured."""
-    smooth: float = 1.0
+    smooth: float = 0.2
     """Weight of that smoothness."""
-    critic: tuple[int, int] = (96, 3)
+    mismatched: float = 0.5
+    """Weight of true latents under another window's text, which the critic learns to refuse."""
+    critic: tuple[int, int] = (128, 4)
     """Width and blocks of the critic."""
     optimiser: OptimiserConfig = field(
         default_factory=lambda: OptimiserConfig(lr=2e-4, betas=(0.5, 0.95), warmup=2000)
@@ -102,8 +112,9 @@ class SharpenStage:
         if not 0 < config.streams.count < config.batch or config.windows.targets != 1:
             raise ValueError("sharpen: give fewer streams than batch, and windows of one latent")
         self.data = LatentSet.load(context.folder(config.latents), context.device)
-        self.world = worlds.load(context.final(config.origin), context.device)
+        self.world = open_world(Origin.named(config.origin, config.actions), context, self.data)
         self.world.requires_grad_(False)
+        self.world.dit.near_only = config.near_only
         taught = dict(self._taught())
         if not taught:
             raise ValueError(f"sharpen.taught = {config.taught}: this world has no such parts")
@@ -143,11 +154,9 @@ class SharpenStage:
         window = join(plain, runs)
         past = torch.cat([gather(latents, plain.past), self.streams.history(runs)])
         noise = draw.normal(*gather(latents, window.target).shape)
-        with torch.no_grad(), self.context.autocast():
-            conditions = self.world.conditions(window, past, draw)
-            given = self.world.given(conditions, 1)
         with torch.set_grad_enabled(turn == "world"), self.context.autocast():
-            made = self._made(given, noise)
+            conditions = self.world.conditions(window, past, draw)
+            made = self._made(self.world.given(conditions, 1), noise)
         told = self._told(window, conditions)
         learn = self._world_turn if turn == "world" else self._critic_turn
         values = learn(window, past, made, told, draw)
@@ -161,8 +170,6 @@ class SharpenStage:
         noisy = noise
         if before:
             noisy = mix(sample_chunk(self.world, given, noise, before), noise, level)
-        if given.actions is not None:  # the forecast learns: it is made anew, with a gradient
-            given = given._replace(actions=replace(given.actions, guess=None))
         return clean_from_velocity(noisy, self.world(noisy, level, given), level)
 
     def _told(self, window: Window, conditions: Conditions) -> Tensor:
@@ -186,10 +193,10 @@ class SharpenStage:
 
     def _trust(self) -> Tensor:
         """How far the truth is a goal for each window: less the longer a run has been its own."""
-        config = self.config
         runs = self.streams.runs
-        age = (runs.now - runs.start).to(self.data.device) / config.streams.length
-        return torch.cat([age.new_ones(config.batch - len(age)), 1 - age])
+        age = (runs.now - runs.start).to(self.data.device)
+        theirs = torch.exp(-age / self.config.faith)
+        return torch.cat([theirs.new_ones(self.config.batch - len(age)), theirs])
 
     def _balance(self, error: Tensor, wanted: Tensor) -> Tensor:
         """Gradient of the error over that of the critic's wish, at the last layer."""
@@ -207,10 +214,15 @@ class SharpenStage:
         real = self._three(gather(latents, window.past), gather(latents, window.target))
         fake = self._three(past, made.detach())
         shaken = real + self.config.shake * draw.normal(*real.shape)
+        text = self.world.dit.config.text_dim
+        other = torch.cat([told[:, :text].roll(1, 0), told[:, text:]], 1)
+        differs = (other - told).abs().amax(1, keepdim=True) > 1e-3
         with self.context.autocast():
-            logits = self.critic(torch.cat([real, fake, shaken]), told.repeat(3, 1)).flatten(1)
-        of_real, of_fake, of_shaken = logits.chunk(3)
-        loss = critic_loss([of_real], [of_fake])
+            four = torch.cat([real, fake, shaken, real])
+            logits = self.critic(four, torch.cat([told, told, told, other])).flatten(1)
+        of_real, of_fake, of_shaken, of_other = logits.chunk(4)
+        refused = (functional.softplus(of_other) * differs).mean()
+        loss = critic_loss([of_real], [of_fake]) + self.config.mismatched * refused
         loss = loss + self.config.smooth * smoothness([of_real], [of_shaken])
         loss.backward()
         right = ((of_real > 0).float().mean() + (of_fake < 0).float().mean()) / 2
