@@ -2,8 +2,8 @@
 
 import argparse
 
-EXAMPLE = """helios ablate wilds-nano --samples 20000
-  helios ablate wilds-nano --samples 2000 --variants full,no-anchor --out runs/ablation"""
+EXAMPLE = """helios ablate wilds-flow --samples 20000
+  helios ablate wilds-flow --samples 2000 --variants full,no-anchor --out runs/ablation"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ by one part (`beside`), since some parts need others: without guidance attention
 restricted. Trained variants are kept in the recipe's folder and not trained again. Not here: packs
 (training.evaluation.run) and how training goes (training.trainer).
 
-    ablate(recipe.load("wilds-nano"), AblationConfig(samples=20000), Report("runs/ablation"))
+    ablate(recipe.load("wilds-flow"), AblationConfig(samples=20000), Report("runs/ablation"))
 
 N windows, F frames, H W pixels.
 """

@@ -17,7 +17,7 @@ from training.recipe import Recipe, StepConfig
 
 WINDOWS = {"history": 7}
 QUICK = {"lr": 3e-3, "warmup": 0, "ema": 0.0}
-SHARED = {"latents": "latents", "held": "held", "codec": "codec", "windows": WINDOWS, "batch": 4,
+SHARED = {"latents": "latents", "held": "held", "codec": "codec", "windows": WINDOWS, "batch": 6,
           "optimiser": QUICK}  # fmt: skip
 
 
