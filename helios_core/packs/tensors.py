@@ -179,4 +179,5 @@ def difference(tensor: Tensor, base: Tensor) -> tuple[Tensor, Tensor]:
     dims = tuple(range(1, gap.ndim))
     most = gap.abs().amax(dims, keepdim=True) if dims else gap.abs().amax().expand(gap.shape)
     scale = (most / 127).clamp(min=1e-12)
-    return (gap / scale).round().clamp(-127, 127).to(torch.int8), scale.contiguous()
+    steps = (gap / scale).round().clamp(-127, 127).to(torch.int8)
+    return steps.contiguous(), scale.contiguous()

@@ -24,6 +24,7 @@ from helios_core.packs import load_world
 from helios_core.packs import manifest as manifests
 from helios_core.packs.builtin import random_manifest, random_modules
 from helios_core.packs.find import find, installed
+from helios_core.packs.tensors import difference
 from helios_core.packs.verify import verify
 from helios_core.packs.write import write_delta, write_pack
 
@@ -472,3 +473,11 @@ def test_loading_peaks_below_1_2_times_the_weights(tmp_path, dtype):
     weights, peak = map(int, result.stdout.split())
     assert weights > 50 * 2**20 and len(list((tmp_path / "heavy").glob("transformer-*"))) > 3
     assert 0.9 * weights < peak < 1.2 * weights
+
+
+def test_a_difference_of_any_memory_layout_is_stored_plainly():
+    base = torch.randn(4, 3, 3, 3)
+    tensor = (base + 0.1).to(memory_format=torch.channels_last)
+    steps, scale = difference(tensor, base)
+    assert steps.is_contiguous() and scale.is_contiguous()
+    assert torch.allclose(base + steps.float() * scale, tensor, atol=1e-3)

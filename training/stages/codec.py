@@ -35,7 +35,7 @@ class CodecConfig:
     model: TinyCodecConfig = field(default_factory=TinyCodecConfig)
     decoder_of: str = ""
     """Step whose codec to go on from. Its encoder stays as it is, so that latents made with it
-    stay good; only the decoder learns, twice as many clips a second."""
+    stay good; only the decoder learns."""
     resident: bool = False
     """Hold all training frames in the device's memory."""
     batch: int = 8
