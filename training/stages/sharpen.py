@@ -34,6 +34,10 @@ from training.trainer.loop import LoopConfig
 from training.trainer.player import OptimiserConfig, Player
 
 
+HEAVIEST = 0.3
+"""Most that the critic's wish may weigh: one that is still at chance has no gradient to balance."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SharpenConfig:
     """The world, its critic and how both are trained."""
@@ -205,7 +209,7 @@ class SharpenStage:
         of_error, of_wanted = (
             torch.autograd.grad(loss, last, retain_graph=True)[0].norm() for loss in (error, wanted)
         )
-        return (of_error / (of_wanted + 1e-6)).clamp(max=1e3).detach()
+        return (of_error / (of_wanted + 1e-6)).clamp(max=HEAVIEST).detach()
 
     def _critic_turn(
         self, window: Window, past: Tensor, made: Tensor, told: Tensor, draw: Draw
