@@ -33,7 +33,6 @@ from training.trainer.draw import Draw
 from training.trainer.loop import LoopConfig
 from training.trainer.player import OptimiserConfig, Player
 
-
 HEAVIEST = 0.3
 """Most that the critic's wish may weigh: one that is still at chance has no gradient to balance."""
 
