@@ -47,6 +47,8 @@ class ExportConfig:
     licence: str = "Apache-2.0"
     presets: tuple[Start, ...] = ()
     """Beginnings; play starts from the first, the number keys lead to the others."""
+    clips: str = ""
+    """Step whose folder holds the recordings that presets name by `clip`."""
     bindings: dict[str, Any] = field(default_factory=dict)
     card: dict[str, Any] = field(default_factory=dict)
     """Anything else worth saying, such as the licences of what it learned from."""
@@ -65,7 +67,12 @@ def export(config: ExportConfig, context: StepContext) -> dict[str, Any]:
     parent.mkdir(parents=True, exist_ok=True)
     folder = parent / config.name
     weights = {name: module.state_dict() for name, module in modules.items()}
-    begins, pictures = presets(config.presets, height=config.height, width=config.width)
+    begins, pictures = presets(
+        config.presets,
+        height=config.height,
+        width=config.width,
+        clips=context.folder(config.clips) if config.clips else None,
+    )
     manifest = replace(make_manifest(config, context, modules), presets=begins)
     if config.delta_of:
         report = write_delta(folder, manifest, weights, Path(config.delta_of), pictures=pictures)

@@ -1,4 +1,4 @@
-"""Beginnings that a pack offers: a prompt, and the true world's picture of it to start from.
+"""Beginnings that a pack offers: a prompt, and a true picture of it to start from.
 
 A small world paints a first picture from text alone badly, and goes on well from a true one. The
 pictures come from seeds that training never drew from. Not here: captions of clips (worlds.wilds).
@@ -8,10 +8,12 @@ pictures come from seeds that training never drew from. Not here: captions of cl
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from helios_core.packs.manifest import PresetSpec
+from training.data import shards
 from training.pictures import png_bytes
 
 SEEDS = 1_950_000_000
@@ -31,6 +33,8 @@ class Start:
     """0 to 24."""
     seed: int = 0
     """Another seed stands elsewhere."""
+    clip: int = -1
+    """Instead of a biome: the first frame of this clip of the export's recordings."""
 
 
 def picture(start: Start, *, height: int, width: int) -> np.ndarray:
@@ -41,14 +45,32 @@ def picture(start: Start, *, height: int, width: int) -> np.ndarray:
     return Wilds([SEEDS + start.seed], height, width, config=config).render()[0].numpy()
 
 
+def recorded(folder: Path, clip: int) -> np.ndarray:
+    """uint8 [H, W, 3]: the first frame of the n-th clip in a folder of pixel shards."""
+    left = clip
+    for clips in shards.iterate(folder):
+        assert clips.frames is not None, f"{folder} holds latents, not pixels"
+        if left < len(clips.frames):
+            return clips.frames[left, 0].numpy()
+        left -= len(clips.frames)
+    raise ValueError(f"presets: {folder} has no clip {clip}; it has {clip - left}")
+
+
 def presets(
-    starts: Sequence[Start], *, height: int, width: int
+    starts: Sequence[Start], *, height: int, width: int, clips: Path | None = None
 ) -> tuple[tuple[PresetSpec, ...], dict[str, bytes]]:
-    """A pack's presets, and the PNG files that they name."""
+    """A pack's presets, and the PNG files that they name; `clips` holds the recordings."""
     specs, files = [], {}
     for number, start in enumerate(starts, 1):
-        name = f"start-{number}.png" if start.biome else ""
+        pixels = None
+        if start.biome:
+            pixels = picture(start, height=height, width=width)
+        elif start.clip >= 0:
+            if clips is None:
+                raise ValueError("presets: a start names a clip; say in `clips` whose")
+            pixels = recorded(clips, start.clip)
+        name = "" if pixels is None else f"start-{number}.png"
         specs.append(PresetSpec(prompt=start.prompt, image=name))
-        if name:
-            files[name] = png_bytes(picture(start, height=height, width=width))
+        if pixels is not None:
+            files[name] = png_bytes(pixels)
     return tuple(specs), files
