@@ -34,7 +34,7 @@ PACKED_LAUNCHES, PACKED_ALLOCATIONS = 1230, 1230
 
 
 def shipped(dtype: torch.dtype = torch.float32) -> WorldModel:
-    """Random weights in the shape of training/recipes/wilds-nano.yaml, packed where that helps."""
+    """Random weights in the shape of training/recipes/wilds-flow.yaml, packed where that helps."""
     transformer = small(
         channels=24,
         width=256,
