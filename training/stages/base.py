@@ -110,6 +110,7 @@ class BaseStage:
         self.player = Player(self.world.named_parameters(), config.optimiser)
         self.bank = OwnBank(self.data.latents)
         self.streams = Streams(self.data, self.bank, config.own.streams, config.windows.targets)
+        self.due: tuple[Window, Tensor] | None = None  # the streams' windows of this step
         self.own_from = int(loop.samples * config.own.start)
         self.judge = Judge(
             context,
@@ -174,6 +175,7 @@ class BaseStage:
     @torch.no_grad()
     def _stream(self, draw: Draw) -> None:
         """Make the next chunk of every run as at play, from what it was trained with just now."""
+        assert self.due is not None
         window, past = self.due
         noise = draw.normal(*gather(self.data.latents, window.target).shape)
         with self.context.autocast():
