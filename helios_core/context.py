@@ -79,6 +79,10 @@ class Shares:
 
 def share_context(model: HeliosTransformer, group: dist.ProcessGroup | None = None) -> Shares:
     """Let the processes of a group compute every forward of the model together."""
+    if model.local is not None:
+        raise ValueError(
+            "a model with local convolutions is too small to share: run it in one process"
+        )
     shares = Shares(group)
     model.shares = shares
     for block in model.layers:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from helios_core.conditioning import ActionConditioning
+from helios_core.context import share_context
 from helios_core.local import Forecast
 from helios_core.transformer import MIN_SIGMA, HeliosTransformer, join_text
 from tests.helios_core.test_model import TINY, inputs_of, model_of
@@ -120,3 +121,8 @@ def test_a_forecast_goes_on_from_its_own_guess_and_is_silent_without_a_past() ->
 def test_what_cannot_work_is_refused(change, words) -> None:
     with pytest.raises(ValueError, match=words):
         replace(LOCAL, **change)
+
+
+def test_its_context_is_not_shared_among_processes() -> None:
+    with pytest.raises(ValueError, match="one process"):
+        share_context(model_of(LOCAL))
