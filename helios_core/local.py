@@ -3,8 +3,8 @@
 A token stands for a whole patch, and a small transformer is slow to learn how a picture shifts
 inside and between patches. `Forecast` makes a first guess of the next latents from the newest two
 and the actions; what the transformer predicts is then a change to that guess. `Local` reads noisy
-latents and guess in front of the tokens and refines the result behind them. Neither knows text,
-anchor or anything far away: that is the transformer's work.
+latents and guess in front of the tokens and refines the result behind them, told time, actions and
+the mean of the text. Neither sees words, anchor or older frames: that is the transformer's work.
 
 Without normalisation, so that nothing depends on a picture's mean; every last layer starts at zero.
 
@@ -35,8 +35,17 @@ class LocalBlock(nn.Module):
         return x + self.conv2(F.silu(made))
 
 
-def _blocks(width: int, told: int, count: int) -> nn.ModuleList:
+def blocks(width: int, told: int, count: int) -> nn.ModuleList:
+    """So many local blocks in a row."""
     return nn.ModuleList(LocalBlock(width, told) for _ in range(count))
+
+
+def through(x: Tensor, enter: nn.Conv2d, layers: nn.ModuleList, told: Tensor) -> Tensor:
+    """Into the width of the blocks and through them: [G,.,h,w] to [G,K,h,w]."""
+    x = enter(x.contiguous(memory_format=torch.channels_last))
+    for layer in layers:
+        x = layer(x, told)
+    return x
 
 
 class Forecast(nn.Module):
@@ -45,7 +54,7 @@ class Forecast(nn.Module):
     def __init__(self, channels: int, told: int, width: int, count: int) -> None:
         super().__init__()
         self.enter = nn.Conv2d(2 * channels, width, 3, padding=1)
-        self.layers = _blocks(width, told, count)
+        self.layers = blocks(width, told, count)
         self.leave = nn.Conv2d(width, channels, 3, padding=1)
         channels_last(self)
 
@@ -63,11 +72,8 @@ class Forecast(nn.Module):
         return torch.stack(made, 2)
 
     def _change(self, older: Tensor, newest: Tensor, told: Tensor) -> Tensor:
-        x = torch.cat([newest, older], 1).to(told.dtype)
-        x = self.enter(x.contiguous(memory_format=torch.channels_last))
-        for layer in self.layers:
-            x = layer(x, told)
-        return self.leave(F.silu(x)).float()
+        both = torch.cat([newest, older], 1).to(told.dtype)
+        return self.leave(F.silu(through(both, self.enter, self.layers, told))).float()
 
 
 class Near(NamedTuple):
@@ -88,8 +94,8 @@ class Local(nn.Module):
         super().__init__()
         self.tell = nn.Linear(2 * dim, self.TOLD)
         self.enter = nn.Conv2d(2 * channels, width, 3, padding=1)
-        self.before = _blocks(width, self.TOLD, count)
-        self.after = _blocks(width, self.TOLD, count)
+        self.before = blocks(width, self.TOLD, count)
+        self.after = blocks(width, self.TOLD, count)
         self.leave = nn.Conv2d(width, channels, 3, padding=1)
         channels_last(self)
 
@@ -97,11 +103,8 @@ class Local(nn.Module):
         """Noisy latents and guess [B,C,T,h,w], and the output's modulation rows [B,1 or T,2,D]."""
         rows = rows.flatten(2).expand(-1, noisy.shape[2], -1).flatten(0, 1)
         told = F.silu(self.tell(rows.to(self.tell.weight.dtype)))
-        x = apart(torch.cat([noisy, guess.to(noisy.dtype)], 1)).to(told.dtype)
-        x = self.enter(x.contiguous(memory_format=torch.channels_last))
-        for layer in self.before:
-            x = layer(x, told)
-        return Near(x, told)
+        both = apart(torch.cat([noisy, guess.to(noisy.dtype)], 1)).to(told.dtype)
+        return Near(through(both, self.enter, self.before, told), told)
 
     def write(self, near: Near, far: Tensor | None, frames: int) -> Tensor:
         """What was read and the features of the tokens [B,K,T,h,w] to latents [B,C,T,h,w]."""

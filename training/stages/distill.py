@@ -297,8 +297,9 @@ class DistillStage:
 
     # -- results -------------------------------------------------------------------------------
     def evaluate(self) -> dict[str, float]:
-        self.judge.picture(self.context.rundir.samples / "latest.png")
-        return self.judge.figures()
+        run = self.judge.rollout()
+        self.judge.picture(self.context.rundir.samples / "latest.png", run)
+        return self.judge.figures(run)
 
     def extra_state(self) -> dict[str, Tensor]:
         return self.bank.state()

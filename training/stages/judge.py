@@ -28,6 +28,8 @@ from training.trainer.draw import Draw
 
 Sampler = Callable[[TrainWorld, Conditions, Tensor, Sequence[float]], Tensor]
 """Clean latents of a chunk from noise, at given noise levels."""
+Run = tuple[Tensor, Tensor, Tensor]
+"""What `rollout` gives; who wants a picture and figures of it makes it once."""
 PLAIN = {
     "text_to_video": 0.0,
     "image_to_video": 0.0,
@@ -63,10 +65,10 @@ class Judge:
         self.long = replace(self.windows, targets=windows.targets * chunks)
 
     @torch.no_grad()
-    def figures(self) -> dict[str, float]:
+    def figures(self, run: Run | None = None) -> dict[str, float]:
         """Flow loss, error of the next chunk and of a rollout, relative to repeating the last."""
         loss = self._loss()
-        truth, made, still = self.rollout()
+        truth, made, still = run or self.rollout()
         error = (made - truth).square().mean((0, 1, 3, 4))  # per latent of the rollout
         idle = (still - truth).square().mean((0, 1, 3, 4))
         step = self.windows.targets
@@ -109,7 +111,7 @@ class Judge:
         return float(torch.stack(total).mean())
 
     @torch.no_grad()
-    def rollout(self) -> tuple[Tensor, Tensor, Tensor]:
+    def rollout(self) -> Run:
         """Truth, own continuation, and the last latent repeated: each [B, C, chunks * T, h, w]."""
         draw = Draw(2, 0, self.context.device)
         window = self.data.sample(self.count, self.long, draw)
@@ -142,9 +144,9 @@ class Judge:
     def codec(self) -> Codec:
         return open_codec(self.codec_step, self.context)
 
-    def picture(self, path: Path) -> None:
+    def picture(self, path: Path, run: Run | None = None) -> None:
         """Rollouts under their truth, a frame of every other chunk, for looking at."""
-        truth, made, _ = self.rollout()
+        truth, made, _ = run or self.rollout()
         rows: list[np.ndarray] = []
         for i in range(min(6, self.count)):
             rows += [self.frames(truth[i : i + 1]), self.frames(made[i : i + 1])]

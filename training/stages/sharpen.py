@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from helios_core.local import LocalBlock, channels_last
+from helios_core.local import blocks, channels_last, through
 from training.data.bank import OwnBank
 from training.data.streams import StreamConfig, Streams
 from training.data.windows import LatentSet, Window, WindowConfig, gather, join
@@ -26,6 +26,7 @@ from training.losses.flow import clean_from_velocity, mix
 from training.rollout import sample_chunk
 from training.stages import world as worlds
 from training.stages.context import StepContext
+from training.stages.critic import frozen
 from training.stages.judge import Judge
 from training.stages.origin import Origin, open_world
 from training.stages.world import Conditions, Given
@@ -92,17 +93,14 @@ class Critic(nn.Module):
         super().__init__()
         self.tell = nn.Linear(text + actions, self.TOLD)
         self.enter = nn.Conv2d(3 * channels, width, 3, padding=1)
-        self.layers = nn.ModuleList(LocalBlock(width, self.TOLD) for _ in range(count))
+        self.layers = blocks(width, self.TOLD, count)
         self.leave = nn.Conv2d(width, 1, 3, padding=1)
         channels_last(self)
 
     def forward(self, three: Tensor, told: Tensor) -> Tensor:
         """[B,C,3,h,w] and [B,E] to [B,h,w]."""
         told = functional.silu(self.tell(told))
-        x = three.flatten(1, 2).contiguous(memory_format=torch.channels_last)
-        x = self.enter(x)
-        for layer in self.layers:
-            x = layer(x, told)
+        x = through(three.flatten(1, 2), self.enter, self.layers, told)
         return self.leave(functional.silu(x))[:, 0].float()
 
 
@@ -185,13 +183,12 @@ class SharpenStage:
     ) -> dict[str, Tensor]:
         truth = gather(self.data.latents, window.target)
         error = ((made - truth).square().mean((1, 2, 3, 4)) * self._trust()).mean()
-        with self.context.autocast():
-            logits = self.critic(self._three(past, made), told)
-        wanted = generator_loss([logits.flatten(1)])
-        weight = self.config.adversarial * self._balance(error, wanted)
-        (error + weight * wanted).backward()
-        for parameter in self.critic.parameters():
-            parameter.grad = None
+        with frozen(self.critic):
+            with self.context.autocast():
+                logits = self.critic(self._three(past, made), told)
+            wanted = generator_loss([logits.flatten(1)])
+            weight = self.config.adversarial * self._balance(error, wanted)
+            (error + weight * wanted).backward()
         return {"loss": error.detach(), "adversarial": wanted.detach(), "weight": weight}
 
     def _trust(self) -> Tensor:
@@ -238,11 +235,11 @@ class SharpenStage:
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
         """The judge's figures, and how much fine detail is left at the end of its rollouts."""
-        self.judge.picture(self.context.rundir.samples / "latest.png")
-        truth, made, _ = self.judge.rollout()
+        run = self.judge.rollout()
+        self.judge.picture(self.context.rundir.samples / "latest.png", run)
+        truth, made, _ = run
         share = float(detail(made[:, :, -1]) / detail(truth[:, :, -1]))
-        figures = self.judge.figures()
-        return {**figures, "detail": share, "score": abs(1 - share)}
+        return {**self.judge.figures(run), "detail": share, "score": abs(1 - share)}
 
     def extra_state(self) -> dict[str, Tensor]:
         return {**self.streams.bank.state(), **self.streams.state()}
