@@ -1,5 +1,7 @@
 """Sharpening: a critic that sees the difference, a world that listens to it, and frozen tokens."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -8,7 +10,7 @@ from training.data.streams import StreamConfig
 from training.data.windows import WindowConfig
 from training.stages import world as worlds
 from training.stages.base import BaseConfig, BaseStage
-from training.stages.sharpen import Critic, SharpenConfig, SharpenStage, detail
+from training.stages.sharpen import HEAVIEST, Critic, SharpenConfig, SharpenStage, detail
 from training.trainer.draw import Draw
 from training.trainer.loop import LoopConfig
 from training.trainer.player import OptimiserConfig
@@ -73,6 +75,34 @@ def test_truth_counts_less_the_longer_a_run_has_been_its_own(stage):
     assert (
         torch.equal(trust[:4], torch.ones(4)) and (trust[4:] <= 1).all() and (trust[4:] < 1).any()
     )
+
+
+def test_truth_is_no_goal_for_a_run_that_was_told_another_text(stage):
+    stage.streams.config = replace(stage.streams.config, retold=1.0)
+    stage.backward("critic", Draw(0, 0), 0)
+    assert torch.equal(stage._trust(), torch.tensor([1.0] * 4 + [0.0] * 4))
+
+
+def test_the_critic_is_shown_truth_under_a_foreign_text_or_foreign_actions(stage):
+    text = stage.world.dit.config.text_dim
+    told = torch.randn(64, text + 6)
+    other = stage._mismatched(told, Draw(0, 0))
+    foreign = (other != told).unflatten(1, (-1, 1)).squeeze(2)
+    texts, actions = foreign[:, :text].any(1), foreign[:, text:].any(1)
+    assert torch.equal(texts, ~actions) and 16 < int(texts.sum()) < 48
+
+
+def test_the_critics_gradient_is_made_as_large_as_the_errors(stage):
+    last = stage.world.dit.local.leave.weight
+    error, wanted = torch.tensor([3.0, 0.0, 4.0]), torch.tensor([0.0, 100.0, 0.0])
+    three = last.flatten()[:3] * 1.0
+    weight = stage._learn((three * error).sum(), (three * wanted).sum(), three)
+    torch.testing.assert_close(weight, torch.tensor(0.05))  # 5 over 100
+    torch.testing.assert_close(last.grad.flatten()[:3], torch.tensor([3.0, 5.0, 4.0]))
+    last.grad = None
+    three = last.flatten()[:3] * 1.0
+    weight = stage._learn((three * error).sum(), (three * wanted * 0.01).sum(), three)
+    torch.testing.assert_close(weight, torch.tensor(HEAVIEST))
 
 
 def test_detail_is_what_a_blur_takes_away():

@@ -10,8 +10,9 @@ Legend: N clips of a shard, F frames, A action channels, H W pixels.
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ class Part:
 
     clips: int
     frames: int
+    lively: bool = False
+    """Walkers who hardly ever stand still (policies.LIVELY), in a world where more happens."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +50,8 @@ class RenderConfig:
     workers: int = 1
     """Processes that render, one CPU thread each."""
     event_seconds: float = 20.0
-    """Mean time between events (rain starts, night falls, ...) of a clip; 0 = none."""
+    """Mean time between events (rain starts, night falls, ...) of a clip; 0 = none. Half of it in
+    lively parts."""
     event_hold_seconds: float = 6.0
     """How long the caption of an event stays while it plays out."""
     policy_frames: int = 200
@@ -66,6 +70,7 @@ class ShardJob:
     seed: int
     clips: int
     frames: int
+    lively: bool
 
 
 def render(config: RenderConfig, context: StepContext) -> dict[str, Any]:
@@ -88,7 +93,8 @@ def jobs(config: RenderConfig, folder: Path) -> Iterator[ShardJob]:
         for first in range(0, part.clips, config.shard):
             seed = stream_seed("wilds", config.seed, index)
             clips = min(config.shard, part.clips - first)
-            yield ShardJob(folder / f"{index:05d}.safetensors", seed, clips, part.frames)
+            path = folder / f"{index:05d}.safetensors"
+            yield ShardJob(path, seed, clips, part.frames, part.lively)
             index += 1
 
 
@@ -126,6 +132,7 @@ def _render_shard(work: tuple[RenderConfig, ShardJob, str]) -> ShardJob:
 @torch.no_grad()
 def render_clips(config: RenderConfig, job: ShardJob, device: str) -> shards.Clips:
     """The clips of one shard; frames stay on the device."""
+    from training.worlds.wilds.policies import LIVELY, SHARES
     from training.worlds.wilds.spec import FPS, SPEC
     from training.worlds.wilds.world import Wilds
 
@@ -135,10 +142,12 @@ def render_clips(config: RenderConfig, job: ShardJob, device: str) -> shards.Cli
     shape = (job.clips, job.frames, config.height, config.width, 3)
     frames = torch.empty(shape, dtype=torch.uint8, device=device)
     actions = torch.empty(job.clips, job.frames, SPEC.size)
-    walk, notes = Walk(config.policy_frames, rng), Captions(config, FPS, job.clips, rng)
+    walk = Walk(config.policy_frames, LIVELY if job.lively else SHARES, rng)
+    notes = Captions(config, FPS, job.clips, rng, goals=job.lively)
+    between = config.event_seconds * FPS * (0.5 if job.lively else 1.0)
     for frame in range(job.frames):
         action = walk.act(wilds, frame)
-        happening = _happen(wilds, config.event_seconds * FPS, rng)
+        happening = _happen(wilds, between, rng)
         wilds.step(action)
         frames[:, frame], actions[:, frame] = wilds.render(), torch.from_numpy(action)
         notes.look(frame, wilds, happening)
@@ -166,8 +175,8 @@ def _happen(wilds: Any, mean_frames: float, rng: np.random.Generator) -> list[st
 class Walk:
     """Actions of all clips: every few seconds each walker takes up another policy."""
 
-    def __init__(self, frames: int, rng: np.random.Generator) -> None:
-        self.frames, self.rng = frames, rng
+    def __init__(self, frames: int, shares: Mapping[str, float], rng: np.random.Generator) -> None:
+        self.frames, self.shares, self.rng = frames, shares, rng
         self.plan = np.zeros((0, 0, 0), np.float32)  # [N, policy frames, A]
 
     def act(self, wilds: Any, frame: int) -> np.ndarray:
@@ -176,7 +185,7 @@ class Walk:
 
         if frame % self.frames == 0:
             aims = episodes.aims(wilds)
-            self.plan, _ = policies.mix(self.rng, wilds.count, self.frames, aims)
+            self.plan, _ = policies.mix(self.rng, wilds.count, self.frames, aims, self.shares)
         return self.plan[:, frame % self.frames]
 
 
@@ -186,9 +195,16 @@ class Captions:
     KEYS = ("biome", "time", "weather", "landmark", "landmark_side", "campfire_burns")
 
     def __init__(
-        self, config: RenderConfig, fps: int, clips: int, rng: np.random.Generator
+        self,
+        config: RenderConfig,
+        fps: int,
+        clips: int,
+        rng: np.random.Generator,
+        *,
+        goals: bool,
     ) -> None:
-        self.rng, self.wordings = rng, config.wordings
+        """`goals`: an event is also captioned by what it leads to, as a player may type that."""
+        self.rng, self.wordings, self.goals = rng, config.wordings, goals
         self.every = max(1, round(config.caption_seconds * fps))
         self.hold = round(config.event_hold_seconds * fps)
         self.known: list[tuple] = [()] * clips
@@ -196,18 +212,24 @@ class Captions:
         self.lists: list[list[shards.Segment]] = [[] for _ in range(clips)]
 
     def look(self, frame: int, wilds: Any, happening: list[str | None]) -> None:
-        from training.worlds.wilds.captions import caption, change_caption
+        from training.worlds.wilds.captions import caption
 
         if not any(happening) and frame % self.every:
             return
         for i, (row, event) in enumerate(zip(wilds.facts(), happening, strict=True)):
             now = tuple(row[k] for k in self.KEYS)
             if event:
-                self._say(i, frame, lambda e=event, r=row: change_caption(e, r, self.rng))
+                self._say(i, frame, partial(self._told, event, row))
                 self.known[i], self.held[i] = (), frame + self.hold
             elif frame >= self.held[i] and now != self.known[i]:
                 self._say(i, frame, lambda r=row: caption(r, self.rng))
                 self.known[i] = now
+
+    def _told(self, event: str, facts: dict[str, Any]) -> str:
+        from training.worlds.wilds.captions import change_caption, goal_caption
+
+        goal = self.goals and self.rng.random() < 0.5
+        return (goal_caption if goal else change_caption)(event, facts, self.rng)
 
     def _say(self, clip: int, frame: int, words: Callable[[], str]) -> None:
         texts = {words() for _ in range(self.wordings)}

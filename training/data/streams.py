@@ -3,12 +3,13 @@
 A few runs begin at real footage, as a session does, and go on through what the model made, chunk
 by chunk, sampled as at play. Each step trains on the next chunk of every run, with the truth as
 its target, and makes that chunk for the step after. A run is given up after some chunks, for what
-it shows and what the clip shows grow apart.
+it shows and what the clip shows grow apart. As players type something new midway, a run may be told
+another clip's text: then nobody knows what it should show, but what it should be like is known.
 
 Legend: S runs, C channels, T latents per chunk, n past latents, h w rows and columns.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -27,6 +28,8 @@ class StreamConfig:
     """Runs side by side: as many windows of every step (0 = none)."""
     length: int = 16
     """Chunks after which a run begins anew elsewhere."""
+    retold: float = 0.0
+    """Chance, with every chunk, that a run is told another clip's text from there on."""
 
 
 class Runs(NamedTuple):
@@ -39,6 +42,8 @@ class Runs(NamedTuple):
     """First latent that was made."""
     now: Tensor
     """The latent to be made next."""
+    text: Tensor
+    """The latent whose text it is told; -1 = its own."""
 
 
 class Streams:
@@ -47,13 +52,24 @@ class Streams:
     def __init__(self, data: LatentSet, bank: OwnBank, config: StreamConfig, chunk: int) -> None:
         self.data, self.bank, self.config, self.chunk = data, bank, config, chunk
         zeros = torch.zeros(config.count, dtype=torch.long)
-        self.runs = Runs(zeros, zeros, zeros, zeros - 1)  # all of them due
+        self.runs = Runs(zeros, zeros, zeros, zeros - 1, zeros - 1)  # all of them due
 
     def window(self, config: WindowConfig, draw: Draw) -> Window:
         """The next chunk of every run, runs that are over begun anew."""
         self._renew(config, draw)
-        clip, begun, _, now = self.runs
+        clip, begun, _, now, _ = self.runs
         return self.data.window(clip, now, begun, begun, config, draw)
+
+    def retold(self, window: Window, draw: Draw) -> Window:
+        """The same window as `window` gave, with the texts that the runs are told."""
+        if not self.config.retold:
+            return window
+        turns = draw.host_uniform(len(self.runs.text)) < self.config.retold
+        other = draw.integers(0, len(self.data.latents), len(turns))
+        self.runs = self.runs._replace(text=torch.where(turns, other, self.runs.text))
+        others = self.data.texts_at(self.runs.text.clamp(min=0), 0.0, draw)
+        choices = zip(window.texts, others, (self.runs.text >= 0).tolist(), strict=True)
+        return replace(window, texts=[b if told else a for a, b, told in choices])
 
     def history(self, window: Window) -> Tensor:
         """Past latents [S, C, n, h, w]: the run's own where it has made them."""
@@ -74,7 +90,7 @@ class Streams:
         clip = torch.where(start + self.chunk <= self.data.lengths[clip], clip, old.clip)
         still = draw.host_uniform(count) < 0.5  # half of them begin from one picture
         begun = (start - torch.where(still, 1, config.history)).clamp(min=0)
-        new = Runs(clip, begun, start, start)
+        new = Runs(clip, begun, start, start, torch.full_like(start, -1))
         self.runs = Runs(*(torch.where(over, n, o) for n, o in zip(new, old, strict=True)))
 
     def state(self) -> dict[str, Tensor]:

@@ -158,7 +158,7 @@ class LatentSet:
             torch.cat([anchor[:, None], past], 1).to(self.device),
             self.actions[target.to(self.device)],
             keep.to(self.device),
-            self._texts(target[:, 0], config.text_dropped, draw),
+            self.texts_at(target[:, 0], config.text_dropped, draw),
         )
 
     def targets(self, batch: int, targets: int, draw: Draw) -> tuple[Tensor, Tensor]:
@@ -221,7 +221,8 @@ class LatentSet:
             torch.where(chosen, new_anchor, anchor).to(self.device),
         )
 
-    def _texts(self, target: Tensor, dropped: float, draw: Draw) -> list[str]:
+    def texts_at(self, target: Tensor, dropped: float, draw: Draw) -> list[str]:
+        """A caption of each latent; empty = dropped."""
         pick = draw.host_uniform(len(target), 2).tolist()
         sets = [self.texts[i] for i in self.text_of[target].tolist()]
         return [

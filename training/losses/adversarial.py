@@ -37,6 +37,12 @@ def critic_loss(real: list[Tensor], fake: list[Tensor]) -> Tensor:
     return torch.stack([softplus(-r).mean() + softplus(f).mean() for r, f in pairs]).mean()
 
 
+def pair_loss(above: Tensor, below: Tensor) -> Tensor:
+    """Each logit of the first wants to lie above its pair in the second: a game that has a draw,
+    and in which one that cannot win still has a slope."""
+    return softplus(below - above).mean()
+
+
 def smoothness(real: list[Tensor], shaken: list[Tensor]) -> Tensor:
     """Approximate R1: how much logits change when the real input is shaken a little."""
     pairs = zip(real, shaken, strict=True)

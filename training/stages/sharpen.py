@@ -2,8 +2,9 @@
 
 A few-step guess is a mean, and a mean of means is fog. A small critic of convolutions looks at
 three latents in a row, the two before and the new one, with what was typed and pressed, and says
-place by place whether they are real. Half of the windows are ordinary ones, half are runs of the
-world's own (training.data.streams), so that what must look real is what it makes after seconds.
+place by place how much more real they are than the true ones. Half of the windows are ordinary
+ones, half are runs of the world's own (training.data.streams), so that what must look real is what
+it makes after seconds; some runs are told another text midway and have only the critic to please.
 Not distillation from a many-step teacher: that is `distill`.
 
 Legend: B windows, C channels, h w rows and columns, E width of what the critic is told.
@@ -12,6 +13,7 @@ Legend: B windows, C channels, h w rows and columns, E width of what the critic 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +23,7 @@ from helios_core.local import blocks, channels_last, through
 from training.data.bank import OwnBank
 from training.data.streams import StreamConfig, Streams
 from training.data.windows import LatentSet, Window, WindowConfig, gather, join
-from training.losses.adversarial import critic_loss, generator_loss, smoothness
+from training.losses.adversarial import pair_loss, smoothness
 from training.losses.flow import clean_from_velocity, mix
 from training.rollout import sample_chunk
 from training.stages import world as worlds
@@ -29,7 +31,7 @@ from training.stages.context import StepContext
 from training.stages.critic import frozen
 from training.stages.judge import Judge
 from training.stages.origin import Origin, open_world
-from training.stages.world import Conditions, Given
+from training.stages.world import Given
 from training.trainer.draw import Draw
 from training.trainer.loop import LoopConfig
 from training.trainer.player import OptimiserConfig, Player
@@ -70,10 +72,11 @@ class SharpenConfig:
     """Size of the critic's gradient at the last layer, over that of the error to the truth."""
     shake: float = 0.1
     """Size of the disturbance by which the critic's smoothness is measured."""
-    smooth: float = 0.2
-    """Weight of that smoothness."""
+    smooth: float = 1.0
+    """Weight of that smoothness, at what is real and at what is made."""
     mismatched: float = 0.5
-    """Weight of true latents under another window's text, which the critic learns to refuse."""
+    """Weight of true latents under another window's text or actions, which the critic learns to
+    tell from the same latents under their own."""
     critic: tuple[int, int] = (128, 4)
     """Width and blocks of the critic."""
     optimiser: OptimiserConfig = field(
@@ -82,6 +85,15 @@ class SharpenConfig:
     critic_optimiser: OptimiserConfig = field(
         default_factory=lambda: OptimiserConfig(lr=4e-4, betas=(0.5, 0.95), warmup=2000, ema=0.0)
     )
+
+
+class Shown(NamedTuple):
+    """What the critic looks at."""
+
+    three: Tensor
+    """[B,C,3,h,w]"""
+    told: Tensor
+    """[B,E]"""
 
 
 class Critic(nn.Module):
@@ -152,15 +164,18 @@ class SharpenStage:
         config, latents = self.config, self.data.latents
         plain = self.data.sample(config.batch - config.streams.count, config.windows, draw)
         runs = self.streams.window(config.windows, draw)
-        window = join(plain, runs)
+        window, asked = join(plain, runs), join(plain, self.streams.retold(runs, draw))
         past = torch.cat([gather(latents, plain.past), self.streams.history(runs)])
-        noise = draw.normal(*gather(latents, window.target).shape)
+        truth = gather(latents, window.target)
+        noise = draw.normal(*truth.shape)
         with torch.set_grad_enabled(turn == "world"), self.context.autocast():
-            conditions = self.world.conditions(window, past, draw)
+            conditions = self.world.conditions(asked, past, draw)
             made = self._made(self.world.given(conditions, 1), noise)
-        told = self._told(window, conditions)
+        before = gather(latents, window.past[:, -2:])
+        real = Shown(torch.cat([before, truth], 2), self._told(window))
+        fake = Shown(torch.cat([past[:, :, -2:], made], 2), self._told(asked))
         learn = self._world_turn if turn == "world" else self._critic_turn
-        values = learn(window, past, made, told, draw)
+        values = learn(real, fake, draw)
         self.streams.advance(runs, made.detach()[-config.streams.count :])
         return values
 
@@ -173,64 +188,78 @@ class SharpenStage:
             noisy = mix(sample_chunk(self.world, given, noise, before), noise, level)
         return clean_from_velocity(noisy, self.world(noisy, level, given), level)
 
-    def _told(self, window: Window, conditions: Conditions) -> Tensor:
+    @torch.no_grad()
+    def _told(self, window: Window) -> Tensor:
         """Text and actions as the critic reads them [B,E]."""
-        text = conditions.hidden.float().mean(1)
-        return torch.cat([text, window.actions.flatten(1)], 1)
+        hidden, _ = self.world.encode(window.texts)
+        return torch.cat([hidden.float().mean(1), window.actions.flatten(1)], 1)
 
-    def _world_turn(
-        self, window: Window, past: Tensor, made: Tensor, told: Tensor, draw: Draw
-    ) -> dict[str, Tensor]:
-        truth = gather(self.data.latents, window.target)
-        error = ((made - truth).square().mean((1, 2, 3, 4)) * self._trust()).mean()
+    def _world_turn(self, real: Shown, fake: Shown, draw: Draw) -> dict[str, Tensor]:
+        made = fake.three[:, :, -1]
+        errors = (made - real.three[:, :, -1]).square().mean((1, 2, 3))
+        error = (errors * self._trust()).mean()
         with frozen(self.critic):
-            with self.context.autocast():
-                logits = self.critic(self._three(past, made), told)
-            wanted = generator_loss([logits.flatten(1)])
-            weight = self.config.adversarial * self._balance(error, wanted)
-            (error + weight * wanted).backward()
+            with torch.no_grad():
+                above = self._judged(real)
+            wanted = pair_loss(self._judged(fake), above)
+            weight = self._learn(error, wanted, fake.three)
         return {"loss": error.detach(), "adversarial": wanted.detach(), "weight": weight}
 
+    def _judged(self, *shown: Shown) -> Tensor:
+        """Logits [B,places] of the critic."""
+        with self.context.autocast():
+            three, told = (torch.cat(parts) for parts in zip(*shown, strict=True))
+            return self.critic(three, told).flatten(1)
+
     def _trust(self) -> Tensor:
-        """How far the truth is a goal for each window: less the longer a run has been its own."""
+        """How far the truth is a goal for each window: less the longer a run has been its own, and
+        not at all where it was told another text."""
         runs = self.streams.runs
         age = (runs.now - runs.start).to(self.data.device)
-        theirs = torch.exp(-age / self.config.faith)
+        theirs = torch.exp(-age / self.config.faith) * (runs.text < 0).to(age)
         return torch.cat([theirs.new_ones(self.config.batch - len(age)), theirs])
 
-    def _balance(self, error: Tensor, wanted: Tensor) -> Tensor:
-        """Gradient of the error over that of the critic's wish, at the last layer."""
+    def _learn(self, error: Tensor, wanted: Tensor, three: Tensor) -> Tensor:
+        """Backward through both; returns the weight of the critic's wish.
+
+        Its gradient gets `adversarial` times the size that the error's has, at the last layer.
+        """
         assert self.world.dit.local is not None
         last = self.world.dit.local.leave.weight
+        slopes = [torch.autograd.grad(loss, three)[0] for loss in (error, wanted)]
         of_error, of_wanted = (
-            torch.autograd.grad(loss, last, retain_graph=True)[0].norm() for loss in (error, wanted)
+            torch.autograd.grad(three, last, slope, retain_graph=True)[0].norm() for slope in slopes
         )
-        return (of_error / (of_wanted + 1e-6)).clamp(max=HEAVIEST).detach()
+        share = (of_error / (of_wanted + 1e-6)).clamp(max=HEAVIEST)
+        weight = self.config.adversarial * share
+        three.backward(slopes[0] + weight * slopes[1])
+        return weight
 
-    def _critic_turn(
-        self, window: Window, past: Tensor, made: Tensor, told: Tensor, draw: Draw
-    ) -> dict[str, Tensor]:
-        latents = self.data.latents
-        real = self._three(gather(latents, window.past), gather(latents, window.target))
-        fake = self._three(past, made.detach())
-        shaken = real + self.config.shake * draw.normal(*real.shape)
-        text = self.world.dit.config.text_dim
-        other = torch.cat([told[:, :text].roll(1, 0), told[:, text:]], 1)
-        differs = (other - told).abs().amax(1, keepdim=True) > 1e-3
-        with self.context.autocast():
-            four = torch.cat([real, fake, shaken, real])
-            logits = self.critic(four, torch.cat([told, told, told, other])).flatten(1)
-        of_real, of_fake, of_shaken, of_other = logits.chunk(4)
-        refused = (functional.softplus(of_other) * differs).mean()
-        loss = critic_loss([of_real], [of_fake]) + self.config.mismatched * refused
-        loss = loss + self.config.smooth * smoothness([of_real], [of_shaken])
+    def _critic_turn(self, real: Shown, fake: Shown, draw: Draw) -> dict[str, Tensor]:
+        other = Shown(real.three, self._mismatched(real.told, draw))
+        moved = [
+            Shown(s.three + self.config.shake * draw.normal(*s.three.shape), s.told)
+            for s in (real, fake)
+        ]
+        logits = self._judged(real, fake, other, *moved)
+        of_real, of_fake, of_other, *of_moved = logits.chunk(5)
+        loss = pair_loss(of_real, of_fake) + self.config.mismatched * pair_loss(of_real, of_other)
+        loss = loss + self.config.smooth * smoothness([of_real, of_fake], of_moved)
         loss.backward()
-        right = ((of_real > 0).float().mean() + (of_fake < 0).float().mean()) / 2
-        return {"loss": loss.detach(), "right": right}
+        return {"loss": loss.detach(), "right": (of_real > of_fake).float().mean()}
 
-    @staticmethod
-    def _three(past: Tensor, newest: Tensor) -> Tensor:
-        return torch.cat([past[:, :, -2:], newest], 2)
+    def _mismatched(self, told: Tensor, draw: Draw) -> Tensor:
+        """Every row with the next row's text, or its actions."""
+        text = self.world.dit.config.text_dim
+        texts, actions = told[:, :text], told[:, text:]
+        swapped = draw.chance(0.5, len(told), 1)
+        return torch.cat(
+            [
+                torch.where(swapped, texts.roll(1, 0), texts),
+                torch.where(swapped, actions, actions.roll(1, 0)),
+            ],
+            1,
+        )
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:

@@ -26,7 +26,7 @@ from training.data.windows import LatentSet, Window
 from training.trainer.draw import Draw
 
 CAPTIONS_KEPT = 50_000
-"""Captions whose words stay looked up."""
+"""Captions whose words, or states, stay looked up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,8 @@ class TrainWorld(nn.Module):
     ) -> None:
         super().__init__()
         self.dit, self.spec = dit, spec
-        self._known: dict[str, tuple[Tensor, Tensor]] = {}
+        self._known: dict[str, tuple[Tensor, Tensor]] = {}  # letter groups and mask
+        self._said: dict[str, tuple[Tensor, Tensor]] = {}  # a frozen encoder's states and mask
         if isinstance(text, nn.Module):
             self.text = text
         else:  # another library's encoder: used, never trained or saved
@@ -91,7 +92,7 @@ class TrainWorld(nn.Module):
         texts = window.texts
         if misspelled:
             texts = [misspell(t, draw.host, misspelled) if t else t for t in texts]
-        hidden, mask = self._encode(texts)
+        hidden, mask = self.encode(texts)
         shape = self.dit.config
         if self.dit.near_only:  # they see the newest two latents and no more
             history = History(short=past[:, :, -1:], mid=past[:, :, -2:-1])
@@ -101,10 +102,25 @@ class TrainWorld(nn.Module):
         )
         return Conditions(hidden, mask, history, window.actions, window.action_mask)
 
-    def _encode(self, texts: list[str]) -> tuple[Tensor, Tensor | None]:
-        """As the encoder does, with the words of each caption looked up once."""
+    def encode(self, texts: list[str]) -> tuple[Tensor, Tensor | None]:
+        """Hidden states and mask of texts; what a frozen encoder says of a caption is kept."""
         if not isinstance(self.text, SmallTextEncoder):
             return self.text.encode(texts)
+        if any(p.requires_grad for p in self.text.parameters()):
+            return self._read(texts)
+        new = [text for text in dict.fromkeys(texts) if text not in self._said]
+        if new:
+            if len(self._said) >= CAPTIONS_KEPT:
+                self._said.clear()
+                new = list(dict.fromkeys(texts))
+            with torch.no_grad():
+                self._said.update(zip(new, zip(*self._read(new), strict=True), strict=True))
+        states, masks = zip(*(self._said[text] for text in texts), strict=True)
+        return torch.stack(states), torch.stack(masks)
+
+    def _read(self, texts: list[str]) -> tuple[Tensor, Tensor]:
+        """As the encoder does, with the words of each caption looked up once."""
+        assert isinstance(self.text, SmallTextEncoder)
         pairs = [self._tokens(text) for text in texts]
         most = max(rows.shape[1] for rows, _ in pairs)
         table = torch.zeros(len(pairs), pairs[0][0].shape[0], most, dtype=torch.long)

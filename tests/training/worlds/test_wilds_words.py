@@ -17,7 +17,7 @@ from training.worlds.wilds import (
     policies,
     weather,
 )
-from training.worlds.wilds.spec import FORWARD, PITCH, RUN, SPEC, STRAFE, YAW
+from training.worlds.wilds.spec import FORWARD, JUMP, PITCH, RUN, SPEC, STRAFE, YAW
 from training.worlds.wilds.world import Wilds, WildsConfig
 
 
@@ -173,6 +173,27 @@ def test_policies_come_in_their_shares_and_within_the_spec():
     assert still >= 0.10, "at least a tenth of all clips has no input"
     angle = np.cumsum(actions[..., PITCH], 1) / 20
     assert np.abs(angle).max() <= policies.PITCH_BAND + 0.01
+
+
+def test_lively_walkers_press_what_others_rarely_press():
+    lively, names = policies.mix(np.random.default_rng(0), 1000, 100, shares=policies.LIVELY)
+    usual, _ = policies.mix(np.random.default_rng(0), 1000, 100)
+    assert set(names) == set(policies.LIVELY)
+    SPEC.validate(lively.reshape(-1, SPEC.size))
+    for channel in (STRAFE, JUMP):
+        pressed = [(a[..., channel] != 0).mean() for a in (lively, usual)]
+        assert pressed[0] > 0.1 and pressed[0] > 1.4 * pressed[1]
+
+
+def test_a_goal_is_told_as_what_will_be_true():
+    facts = Wilds([1], 8, 12, config=WildsConfig(weathers=("clear",), hours=(12.0,))).facts()[0]
+    rng = np.random.default_rng(0)
+    told = [captions.goal_caption("snow starts", facts, rng).lower() for _ in range(60)]
+    assert any(_claims(text, {"snow": phrases.TRAINING.weather["snow"]}) for text in told)
+    assert not any(_claims(text, {"clear": phrases.TRAINING.weather["clear"]}) for text in told)
+    told = [captions.goal_caption("night falls", facts, rng).lower() for _ in range(60)]
+    assert any(_claims(text, {"night": phrases.TRAINING.time["night"]}) for text in told)
+    assert not any(_claims(text, {"noon": phrases.TRAINING.time["noon"]}) for text in told)
 
 
 def test_palindromes_undo_themselves():

@@ -3,6 +3,7 @@
     caption(facts, rng)                    "Sand dunes at dusk, with a pyramid on the left."
     event_caption("snow starts", rng)      "snow begins to fall"
     change_caption("snow starts", facts, rng)    what the world is, and what begins
+    goal_caption("snow starts", facts, rng)      what the world will be
 
 `facts` is one dict of Wilds.facts(). Phrasings live in phrases.TRAINING; pass phrases.HELD_OUT to
 evaluate on words that no clip was captioned with.
@@ -14,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from training.worlds.wilds.events import EVENTS
+from training.worlds.wilds.facts import time_name
 from training.worlds.wilds.phrases import TRAINING, Language
 
 SLOT = re.compile(r"\{(\w+)\}")
@@ -100,3 +103,18 @@ def change_caption(
         f"{event} over {place}",
     )
     return _one(ways, rng)
+
+
+def goal_caption(
+    name: str, facts: Mapping[str, Any], rng: np.random.Generator, language: Language = TRAINING
+) -> str:
+    """A sentence that is true once the event has played out."""
+    event = EVENTS[name]
+    goal = {**facts, "hurrying": False}
+    if event.weather is not None:
+        goal |= {"weather": event.weather, "weather_target": event.weather}
+    if event.hour is not None and event.hour >= 0:
+        goal["time"] = time_name(event.hour)
+    if event.fire is not None:
+        goal["campfire_burns"] = event.fire > 0.5
+    return caption(goal, rng, language)

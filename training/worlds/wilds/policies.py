@@ -2,12 +2,13 @@
 
 Every policy is `policy(rng, walkers, frames, aims) -> float32 [N, T, A]`, deterministic in its
 generator. Open loop: nothing looks at pictures; `aims` (bearing and distance of a landmark from the
-first pose) is all that the goal-seeking one knows. `mix` draws a policy for each walker by SHARES.
+first pose) is all that the goal-seeking one knows. `mix` draws a policy for each walker, by SHARES
+unless told otherwise.
 
 N walkers, T frames, A channels.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -208,6 +209,23 @@ def visit(rng: Rng, walkers: int, frames: int, aims: Aims) -> Array:
     return a
 
 
+def play(rng: Rng, walkers: int, frames: int, aims: Aims) -> Array:
+    """Keys held for moments, several at a time, as people hold them: steps aside, jumps, looks."""
+    a = _empty(walkers, frames)
+    a[..., FORWARD] = _held(
+        rng, walkers, frames, 0.05, lambda n: rng.choice([1, 1, 1, 0, 0, -1], n)
+    )
+    a[..., STRAFE] = _held(rng, walkers, frames, 0.06, lambda n: rng.choice([0, 0, 0, 1, -1], n))
+    key = _held(rng, walkers, frames, 0.08, lambda n: rng.choice([0, 0, 0, 40, -40, 72, -72], n))
+    mouse = _held(rng, walkers, frames, 0.1, lambda n: rng.normal(0, 60, n))
+    hand = rng.random(walkers)[:, None] < 0.5
+    a[..., YAW] = np.where(hand, _smooth(mouse.astype(np.float32), 5), key)
+    a[..., PITCH] = _glances(rng, walkers, frames, 7.0, 8)
+    a[..., JUMP] = _held(rng, walkers, frames, 0.1, lambda n: rng.random(n) < 0.2)
+    a[..., RUN] = _held(rng, walkers, frames, 0.03, lambda n: rng.random(n) < 0.3)
+    return a
+
+
 POLICIES: dict[str, Callable[[Rng, int, int, Aims], Array]] = {
     "stand": stand,
     "wander": wander,
@@ -217,6 +235,7 @@ POLICIES: dict[str, Callable[[Rng, int, int, Aims], Array]] = {
     "circle": circle,
     "visit": visit,
     "mash": mash,
+    "play": play,
 }
 SHARES: dict[str, float] = {
     "stand": 0.12,
@@ -229,13 +248,21 @@ SHARES: dict[str, float] = {
     "mash": 0.07,
 }
 """Share of each policy among clips."""
+LIVELY: dict[str, float] = {"play": 0.6, "axes": 0.25, "mash": 0.1, "stand": 0.05}
+"""Shares where hardly anybody stands still: evidence for keys that SHARES rarely presses."""
 
 
-def mix(rng: Rng, walkers: int, frames: int, aims: Aims | None = None) -> tuple[Array, list[str]]:
-    """Actions [N, T, A] of walkers who each follow a policy drawn by SHARES, and its name."""
+def mix(
+    rng: Rng,
+    walkers: int,
+    frames: int,
+    aims: Aims | None = None,
+    shares: Mapping[str, float] = SHARES,
+) -> tuple[Array, list[str]]:
+    """Actions [N, T, A] of walkers who each follow a policy drawn by its share, and its name."""
     aims = aims or no_aims(walkers)
-    names = list(SHARES)
-    drawn = rng.choice(len(names), walkers, p=np.array(list(SHARES.values())))
+    names = list(shares)
+    drawn = rng.choice(len(names), walkers, p=np.array(list(shares.values())))
     out = _empty(walkers, frames)
     for k, name in enumerate(names):
         who = np.flatnonzero(drawn == k)

@@ -1,0 +1,65 @@
+"""Runs of the world's own: what they are told, and what they are given as history."""
+
+from dataclasses import replace
+
+import torch
+
+from tests.training import tiny
+from training.data.bank import OwnBank
+from training.data.streams import StreamConfig, Streams
+from training.data.windows import LatentSet, WindowConfig
+from training.trainer.draw import Draw
+
+WINDOWS = WindowConfig(history=4, text_dropped=0.0)
+
+
+def _streams(tmp_path, **settings):
+    tiny.data(tmp_path)
+    data = LatentSet.load(tmp_path / "latents")
+    return Streams(data, OwnBank(data.latents), StreamConfig(count=6, **settings), 1)
+
+
+def _go_on(streams, steps):
+    """Windows as told and as they are, step by step."""
+    shape = streams.data.latents.shape[1:]
+    for step in range(steps):
+        draw = Draw(0, step)
+        window = streams.window(WINDOWS, draw)
+        yield window, streams.retold(window, draw)
+        streams.advance(window, torch.full((6, shape[0], 1, *shape[1:]), 7.0))
+
+
+def test_a_run_goes_on_from_what_it_made(tmp_path):
+    streams = _streams(tmp_path, length=4)
+    for step, (window, _) in enumerate(_go_on(streams, 4)):
+        own = (streams.history(window) == 7).flatten(3).all(3).all(1)  # [S, n]
+        ages = (streams.runs.now - streams.runs.start).tolist()
+        assert own[:, 1:].sum(1).tolist() == [min(age, 4) for age in ages]
+        assert step == 0 or max(ages) > 0
+
+
+def test_runs_keep_the_text_they_were_told_until_they_begin_anew(tmp_path):
+    streams = _streams(tmp_path, length=3, retold=1.0)
+    for window, told in _go_on(streams, 2):
+        groups = [streams.data.texts[i] for i in streams.data.text_of[streams.runs.text].tolist()]
+        assert all(text in group for text, group in zip(told.texts, groups, strict=True))
+        assert torch.equal(told.actions, window.actions)
+    before = streams.runs
+    streams.config = replace(streams.config, retold=1e-9)
+    for _ in _go_on(streams, 3):
+        fresh = streams.runs.now == streams.runs.start
+        assert torch.equal(streams.runs.text, torch.where(fresh, -1, before.text))
+        before = streams.runs
+
+
+def test_without_retelling_a_run_is_told_its_own_text(tmp_path):
+    for window, told in _go_on(_streams(tmp_path, length=3), 3):
+        assert told is window
+
+
+def test_runs_survive_a_checkpoint(tmp_path):
+    streams = _streams(tmp_path, length=3, retold=0.5)
+    list(_go_on(streams, 2))
+    again = _streams(tmp_path / "again", length=3, retold=0.5)
+    again.load(streams.state())
+    assert all(torch.equal(a, b) for a, b in zip(again.runs, streams.runs, strict=True))
