@@ -92,6 +92,11 @@ def test_the_critic_is_shown_truth_under_a_foreign_text_or_foreign_actions(stage
     assert torch.equal(texts, ~actions) and 16 < int(texts.sum()) < 48
 
 
+def test_the_critic_sees_some_runs_without_their_past_and_all_other_windows_with_it(stage):
+    seen = torch.stack([stage._seen(Draw(0, step)).flatten() for step in range(40)])
+    assert (seen[:, :4] == 1).all() and 0.3 < float(seen[:, 4:].mean()) < 0.7
+
+
 def test_the_critics_gradient_is_made_as_large_as_the_errors(stage):
     last = stage.world.dit.local.leave.weight
     error, wanted = torch.tensor([3.0, 0.0, 4.0]), torch.tensor([0.0, 100.0, 0.0])

@@ -70,6 +70,9 @@ class SharpenConfig:
     """Windows per step, streams among them."""
     adversarial: float = 1.0
     """Size of the critic's gradient at the last layer, over that of the error to the truth."""
+    blind: float = 0.5
+    """Share of runs of whose three latents the critic sees the newest alone: the two before may be
+    blurred beyond mending, which would tell it everything and the world nothing."""
     shake: float = 0.1
     """Size of the disturbance by which the critic's smoothness is measured."""
     smooth: float = 1.0
@@ -171,9 +174,10 @@ class SharpenStage:
         with torch.set_grad_enabled(turn == "world"), self.context.autocast():
             conditions = self.world.conditions(asked, past, draw)
             made = self._made(self.world.given(conditions, 1), noise)
-        before = gather(latents, window.past[:, -2:])
-        real = Shown(torch.cat([before, truth], 2), self._told(window))
-        fake = Shown(torch.cat([past[:, :, -2:], made], 2), self._told(asked))
+        before, own = gather(latents, window.past[:, -2:]), past[:, :, -2:]
+        seen = self._seen(draw)
+        real = Shown(torch.cat([before * seen, truth], 2), self._told(window))
+        fake = Shown(torch.cat([own * seen, made], 2), self._told(asked))
         learn = self._world_turn if turn == "world" else self._critic_turn
         values = learn(real, fake, draw)
         self.streams.advance(runs, made.detach()[-config.streams.count :])
@@ -187,6 +191,16 @@ class SharpenStage:
         if before:
             noisy = mix(sample_chunk(self.world, given, noise, before), noise, level)
         return clean_from_velocity(noisy, self.world(noisy, level, given), level)
+
+    def _seen(self, draw: Draw) -> Tensor:
+        """[B,1,1,1,1]: 0 where the critic does not see what came before."""
+        plain = self.config.batch - self.config.streams.count
+        hidden = draw.chance(self.config.blind, self.config.streams.count)
+        return (
+            torch.cat([hidden.new_zeros(plain), hidden])
+            .logical_not()
+            .float()[:, None, None, None, None]
+        )
 
     @torch.no_grad()
     def _told(self, window: Window) -> Tensor:
