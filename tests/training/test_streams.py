@@ -61,5 +61,15 @@ def test_runs_survive_a_checkpoint(tmp_path):
     streams = _streams(tmp_path, length=3, retold=0.5)
     list(_go_on(streams, 2))
     again = _streams(tmp_path / "again", length=3, retold=0.5)
+    again.bank.load(streams.bank.state(streams.alive()))
     again.load(streams.state())
     assert all(torch.equal(a, b) for a, b in zip(again.runs, streams.runs, strict=True))
+    pasts = [s.history(s.window(WINDOWS, Draw(0, 9))) for s in (streams, again)]
+    assert (pasts[0] == 7).any() and torch.equal(*pasts)
+
+
+def test_only_what_present_runs_made_is_kept(tmp_path):
+    streams = _streams(tmp_path, length=3)
+    list(_go_on(streams, 9))
+    ages = (streams.runs.now - streams.runs.start).sum()
+    assert 0 < len(streams.alive()) <= ages < int(streams.bank.known.sum())

@@ -42,9 +42,9 @@ class OwnBank:
             return real
         return torch.where(chosen[:, None, :, None, None], gather(self.values, past), real)
 
-    def state(self) -> dict[str, Tensor]:
-        """Only what exists, so that an empty bank costs nothing."""
-        index = self.known.nonzero().flatten()
+    def state(self, wanted: Tensor | None = None) -> dict[str, Tensor]:
+        """Only what exists, so that an empty bank costs nothing; or the latents `wanted` [N]."""
+        index = self.known.nonzero().flatten() if wanted is None else wanted
         return {"bank_index": index, "bank_values": self.values[index]}
 
     def load(self, tensors: dict[str, Tensor]) -> None:

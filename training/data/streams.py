@@ -93,6 +93,15 @@ class Streams:
         new = Runs(clip, begun, start, start, torch.full_like(start, -1))
         self.runs = Runs(*(torch.where(over, n, o) for n, o in zip(new, old, strict=True)))
 
+    def alive(self) -> Tensor:
+        """[N] indices of the latents that the present runs have made."""
+        first = self.data.starts[self.runs.clip]
+        spans = zip(
+            (first + self.runs.start).tolist(), (first + self.runs.now).tolist(), strict=True
+        )
+        made = [torch.arange(start, max(start, now)) for start, now in spans]
+        return torch.cat(made).unique().to(self.data.device)
+
     def state(self) -> dict[str, Tensor]:
         return {"streams": torch.stack(self.runs)}
 

@@ -285,7 +285,7 @@ class SharpenStage:
         return {**self.judge.figures(run), "detail": share, "score": abs(1 - share)}
 
     def extra_state(self) -> dict[str, Tensor]:
-        return {**self.streams.bank.state(), **self.streams.state()}
+        return {**self.streams.bank.state(self.streams.alive()), **self.streams.state()}
 
     def load_extra_state(self, tensors: dict[str, Tensor]) -> None:
         self.streams.bank.load(tensors)
