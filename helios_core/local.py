@@ -18,6 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+LARGEST = 10.0
+"""Size that a guess stops at, in standard deviations of latents. One in ten thousand true values
+is above 7; without a limit, nothing keeps what a world makes of its own mistakes from growing."""
+
 
 class LocalBlock(nn.Module):
     """x + conv(silu(conv(silu(x)) * (1 + scale) + shift)), scale and shift from what it is told."""
@@ -63,11 +67,12 @@ class Forecast(nn.Module):
 
         Where a session begins (no newest latent) there is nothing to go by: zeros.
         """
-        older, newest = (frame.float() for frame in latest.unbind(2))
+        older, newest = (frame.float().clamp(-LARGEST, LARGEST) for frame in latest.unbind(2))
         known = newest.abs().amax((1, 2, 3), keepdim=True) > 0
         made = []
         for now in told.unbind(1):
-            older, newest = newest, (newest + self._change(older, newest, now)) * known
+            guess = (newest + self._change(older, newest, now)) * known
+            older, newest = newest, guess.clamp(-LARGEST, LARGEST)
             made.append(newest)
         return torch.stack(made, 2)
 

@@ -7,7 +7,7 @@ import torch
 
 from helios_core.conditioning import ActionConditioning
 from helios_core.context import share_context
-from helios_core.local import Forecast
+from helios_core.local import LARGEST, Forecast
 from helios_core.transformer import MIN_SIGMA, HeliosTransformer, join_text
 from tests.helios_core.test_model import TINY, inputs_of, model_of
 
@@ -107,6 +107,17 @@ def test_a_forecast_goes_on_from_its_own_guess_and_is_silent_without_a_past() ->
     again = torch.cat([latest[:, :, 1:], first], 2)
     assert torch.allclose(both[:, :, 1:2], forecast(again, told[:, 1:2]), atol=1e-6)
     assert not both[1].any() and both[0].any()
+
+
+def test_a_guess_never_grows_without_bound() -> None:
+    torch.manual_seed(0)
+    forecast = Forecast(4, 6, 16, 1)
+    torch.nn.init.normal_(forecast.leave.weight, std=5.0)
+    latest = torch.randn(2, 4, 2, 4, 6)
+    for _ in range(20):
+        latest = forecast(latest, torch.randn(2, 2, 6))
+        assert latest.abs().max() <= LARGEST
+    assert latest.abs().max() == LARGEST  # it would have grown
 
 
 @pytest.mark.parametrize(
