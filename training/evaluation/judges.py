@@ -55,13 +55,13 @@ Report = Callable[[str], None]
 class JudgeConfig:
     """How much a judge sees before it judges; the defaults are the inverse dynamics'."""
 
-    worlds: int = 1000
+    worlds: int = 1800
     """Worlds of its lessons."""
     frames: int = 24
     """Frames of each walk."""
     held_worlds: int = 120
     """Worlds of its exam."""
-    steps: int = 1000
+    steps: int = 1500
     """Optimiser steps."""
     batch: int = 24
     """Walks, or pictures, of one step."""
