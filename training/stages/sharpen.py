@@ -178,8 +178,10 @@ class SharpenStage:
         seen = self._seen(draw)
         real = Shown(torch.cat([before * seen, truth], 2), self._told(window))
         fake = Shown(torch.cat([own * seen, made], 2), self._told(asked))
-        learn = self._world_turn if turn == "world" else self._critic_turn
-        values = learn(real, fake, draw)
+        if turn == "world":
+            values = self._world_turn(real, fake, self._trust(plain))
+        else:
+            values = self._critic_turn(real, fake, draw)
         self.streams.advance(runs, made.detach()[-config.streams.count :])
         return values
 
@@ -208,10 +210,10 @@ class SharpenStage:
         hidden, _ = self.world.encode(window.texts)
         return torch.cat([hidden.float().mean(1), window.actions.flatten(1)], 1)
 
-    def _world_turn(self, real: Shown, fake: Shown, draw: Draw) -> dict[str, Tensor]:
+    def _world_turn(self, real: Shown, fake: Shown, trust: Tensor) -> dict[str, Tensor]:
         made = fake.three[:, :, -1]
         errors = (made - real.three[:, :, -1]).square().mean((1, 2, 3))
-        error = (errors * self._trust()).mean()
+        error = (errors * trust).mean()
         with frozen(self.critic):
             with torch.no_grad():
                 above = self._judged(real)
@@ -225,13 +227,13 @@ class SharpenStage:
             three, told = (torch.cat(parts) for parts in zip(*shown, strict=True))
             return self.critic(three, told).flatten(1)
 
-    def _trust(self) -> Tensor:
-        """How far the truth is a goal for each window: less the longer a run has been its own, and
-        not at all where it was told another text."""
+    def _trust(self, plain: Window) -> Tensor:
+        """How far the truth is a goal for each window [B]: not at all where there is nothing to
+        go by, or where a run was told another text; less the longer a run has been its own."""
+        known = (plain.past[:, -1] >= 0).float()
         runs = self.streams.runs
-        age = (runs.now - runs.start).to(self.data.device)
-        theirs = torch.exp(-age / self.config.faith) * (runs.text < 0).to(age)
-        return torch.cat([theirs.new_ones(self.config.batch - len(age)), theirs])
+        age = (runs.now - runs.start).to(known)
+        return torch.cat([known, torch.exp(-age / self.config.faith) * (runs.text < 0).to(known)])
 
     def _learn(self, error: Tensor, wanted: Tensor, three: Tensor) -> Tensor:
         """Backward through both; returns the weight of the critic's wish.
