@@ -10,7 +10,15 @@ from training.data.streams import StreamConfig
 from training.data.windows import WindowConfig
 from training.stages import world as worlds
 from training.stages.base import BaseConfig, BaseStage
-from training.stages.sharpen import HEAVIEST, Critic, SharpenConfig, SharpenStage, detail
+from training.stages.sharpen import (
+    FROM_NOTHING,
+    HEAVIEST,
+    STRONGEST,
+    Critic,
+    SharpenConfig,
+    SharpenStage,
+    detail,
+)
 from training.trainer.draw import Draw
 from training.trainer.loop import LoopConfig
 from training.trainer.player import OptimiserConfig
@@ -80,10 +88,11 @@ def test_truth_counts_less_the_longer_a_run_has_been_its_own(stage):
     assert (trust[4:] <= 1).all() and (trust[4:] < 1).any()
 
 
-def test_truth_is_no_goal_where_nobody_could_know_it(stage):
+def test_truth_is_hardly_a_goal_where_nobody_could_know_it(stage):
     stage.streams.config = replace(stage.streams.config, retold=1.0)
     stage.backward("critic", Draw(0, 0), 0)
-    assert torch.equal(stage._trust(_plain(stage, text_to_video=1.0)), torch.zeros(8))
+    trust = stage._trust(_plain(stage, text_to_video=1.0))
+    assert torch.equal(trust, torch.tensor([FROM_NOTHING] * 4 + [0.0] * 4))
 
 
 def test_the_critic_is_shown_truth_under_a_foreign_text_or_foreign_actions(stage):
@@ -102,15 +111,24 @@ def test_the_critic_sees_some_runs_without_their_past_and_all_other_windows_with
 
 def test_the_critics_gradient_is_made_as_large_as_the_errors(stage):
     last = stage.world.dit.local.leave.weight
-    error, wanted = torch.tensor([3.0, 0.0, 4.0]), torch.tensor([0.0, 100.0, 0.0])
-    three = last.flatten()[:3] * 1.0
+    error, wanted = torch.tensor([[3.0, 0.0, 4.0]]), torch.tensor([[0.0, 100.0, 0.0]])
+    three = last.flatten()[None, :3] * 1.0
     weight = stage._learn((three * error).sum(), (three * wanted).sum(), three)
     torch.testing.assert_close(weight, torch.tensor(0.05))  # 5 over 100
     torch.testing.assert_close(last.grad.flatten()[:3], torch.tensor([3.0, 5.0, 4.0]))
     last.grad = None
-    three = last.flatten()[:3] * 1.0
+    three = last.flatten()[None, :3] * 1.0
     weight = stage._learn((three * error).sum(), (three * wanted * 0.01).sum(), three)
     torch.testing.assert_close(weight, torch.tensor(HEAVIEST))
+
+
+def test_a_window_that_ran_away_does_not_drown_the_others(stage):
+    last = stage.world.dit.local.leave.weight
+    three = last.flatten()[:3, None] * 1.0  # three windows
+    wanted = torch.tensor([[1.0], [1.0], [1000.0]])
+    stage._learn((three * 4.0).sum(), (three * wanted).sum(), three)
+    followed = last.grad.flatten()[:3] - 4.0
+    torch.testing.assert_close(followed[2], STRONGEST * followed[0])
 
 
 def test_detail_is_what_a_blur_takes_away():

@@ -90,6 +90,14 @@ class SharpenConfig:
     )
 
 
+FROM_NOTHING = 0.25
+"""How far the truth is a goal where there is nothing but text to go by: many pictures are as true,
+but without any goal such windows run away from the critic."""
+STRONGEST = 3.0
+"""Most that one window may follow the critic, over the median window: the critic's slope is
+largest where a window has run away."""
+
+
 class Shown(NamedTuple):
     """What the critic looks at."""
 
@@ -228,12 +236,12 @@ class SharpenStage:
             return self.critic(three, told).flatten(1)
 
     def _trust(self, plain: Window) -> Tensor:
-        """How far the truth is a goal for each window [B]: not at all where there is nothing to
-        go by, or where a run was told another text; less the longer a run has been its own."""
-        known = (plain.past[:, -1] >= 0).float()
+        """How far the truth is a goal for each window [B]: little where there is nothing to go by,
+        not at all where a run was told another text; less the longer a run has been its own."""
+        real = torch.where(plain.past[:, -1] >= 0, 1.0, FROM_NOTHING)
         runs = self.streams.runs
-        age = (runs.now - runs.start).to(known)
-        return torch.cat([known, torch.exp(-age / self.config.faith) * (runs.text < 0).to(known)])
+        age = (runs.now - runs.start).to(real)
+        return torch.cat([real, torch.exp(-age / self.config.faith) * (runs.text < 0).to(real)])
 
     def _learn(self, error: Tensor, wanted: Tensor, three: Tensor) -> Tensor:
         """Backward through both; returns the weight of the critic's wish.
@@ -242,13 +250,17 @@ class SharpenStage:
         """
         assert self.world.dit.local is not None
         last = self.world.dit.local.leave.weight
-        slopes = [torch.autograd.grad(loss, three)[0] for loss in (error, wanted)]
+        to_truth, to_critic = (torch.autograd.grad(loss, three)[0] for loss in (error, wanted))
+        sizes = to_critic.flatten(1).norm(dim=1)
+        bounded = (STRONGEST * sizes.median() / (sizes + 1e-12)).clamp(max=1)
+        to_critic = to_critic * bounded.view(-1, *[1] * (three.ndim - 1))
         of_error, of_wanted = (
-            torch.autograd.grad(three, last, slope, retain_graph=True)[0].norm() for slope in slopes
+            torch.autograd.grad(three, last, slope, retain_graph=True)[0].norm()
+            for slope in (to_truth, to_critic)
         )
         share = (of_error / (of_wanted + 1e-6)).clamp(max=HEAVIEST)
         weight = self.config.adversarial * share
-        three.backward(slopes[0] + weight * slopes[1])
+        three.backward(to_truth + weight * to_critic)
         return weight
 
     def _critic_turn(self, real: Shown, fake: Shown, draw: Draw) -> dict[str, Tensor]:
