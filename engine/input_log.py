@@ -74,6 +74,6 @@ class InputLog:
         applied: np.ndarray,
         prompt: str | None,
     ) -> None:
-        actions = np.stack([requested, applied]).astype(np.float32)
-        self._tape.append([index, latch_time, prompt], actions.tobytes())
+        body = b"".join(np.asarray(part, np.float32).tobytes() for part in (requested, applied))
+        self._tape.append([index, latch_time, prompt], body)
         self.chunks += 1

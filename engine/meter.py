@@ -5,7 +5,6 @@ meter = Meter(); meter.shown(now, cost=0.0004); meter.fps(now)
 
 import os
 from collections import deque
-from pathlib import Path
 
 KEPT = 4096
 """Frames that the measurements look back on."""
@@ -47,7 +46,8 @@ class Meter:
 
 def resident_bytes() -> int:
     """Memory of this process in RAM; 0 where the system does not say."""
-    statm = Path("/proc/self/statm")
-    if not statm.exists():
+    try:
+        with open("/proc/self/statm", "rb", buffering=0) as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except FileNotFoundError:
         return 0
-    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

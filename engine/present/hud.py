@@ -23,6 +23,8 @@ class HudPanel:
     def __init__(self) -> None:
         self._look: Theme | None = None
         self._base = self._surface = theme.blank(1, 1)
+        self.changed = pygame.Rect(0, 0, 0, 0)
+        """What the newest `draw` drew on."""
         self._heights: tuple[int, ...] = ()
         self._shown: dict[int, object] = {}
         """Per line, by its upper edge, what it says."""
@@ -32,6 +34,7 @@ class HudPanel:
         width, gap, step = look.px(PANEL_WIDTH), look.gap, look.line("small") + look.px(3)
         rows, foot = hud_rows(hud), _hud_foot(look, hud, width - 2 * gap)
         heights = (step,) * len(rows) + tuple(p.get_height() + look.px(5) for _, p in foot)
+        self.changed = pygame.Rect(0, 0, 0, 0)
         if look is not self._look or heights != self._heights:
             self._heights = heights
             self._begin(look, [label for label, *_ in rows], (width, sum(heights) + 2 * gap))
@@ -55,14 +58,16 @@ class HudPanel:
         for i, label in enumerate(labels):
             base.blit(look.text(label, "small", theme.MUTED), (gap, gap + i * step))
         self._look, self._base, self._surface, self._shown = look, base, base.copy(), {}
+        self._base.set_alpha(None)  # copied as it is, not blended
+        self.changed = base.get_rect()
 
     def _clears(self, area: pygame.Rect, says: object, y: int) -> bool:
         """Whether a line must be drawn again; its area is empty then."""
         if self._shown.get(y) == says:
             return False
         self._shown[y] = says
-        self._surface.fill((0, 0, 0, 0), area)
         self._surface.blit(self._base, area, area)
+        self.changed = self.changed.union(area) if self.changed else area
         return True
 
 

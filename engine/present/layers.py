@@ -32,6 +32,8 @@ class Item(NamedTuple):
     draw: Callable[[], pygame.Surface]
     place: Callable[[Size], Size]
     """Upper left corner for a picture of some size."""
+    changed: Callable[[], pygame.Rect] | None = None
+    """Where `draw` changed the picture that it gave before; None for all over."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -92,7 +94,7 @@ def _numbers(view: View) -> list[Item]:
         return []
     gap, numbers = view.look.gap, view.numbers
     draw = lambda: view.panel.draw(view.look, numbers)  # noqa: E731
-    return [Item("hud", numbers, draw, lambda _: (gap, gap))]
+    return [Item("hud", numbers, draw, lambda _: (gap, gap), lambda: view.panel.changed)]
 
 
 def _tags(view: View) -> list[Item]:

@@ -22,8 +22,11 @@ from engine.present import theme
 from engine.present.overlay import Patch
 from engine.present.unlocked import unlocked_present
 
-BLEND = 1
-"""SDL_BLENDMODE_BLEND."""
+OPAQUE, BLEND = 0, 1
+"""SDL_BLENDMODE_NONE and SDL_BLENDMODE_BLEND."""
+BAND_BYTES = 1 << 18
+"""A frame goes up in bands of so much, which stay in the processor's cache between the two steps
+that touch them: turning them into the texture's bytes and handing them to the driver."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +78,7 @@ class Screen:
             self.toggle_fullscreen()
         self._frame: video.Texture | None = None
         self._frame_size = (0, 0)
-        self._canvas = pygame.Surface((1, 1))
+        self._band = _Band(1, 1)
         self._kept: dict[str, tuple[object, video.Texture]] = {}
         self._queue: list[tuple[video.Texture, tuple[int, int, int, int], int]] = []
         self._used: set[str] = set()
@@ -107,15 +110,16 @@ class Screen:
     def set_frame(self, frame: np.ndarray) -> None:
         """The picture under everything, uint8 [H, W, 3]."""
         h, w = frame.shape[:2]
-        texture = self._frame
-        if texture is None or self._frame_size != (w, h):
-            self._frame = texture = video.Texture(self.renderer, (w, h), streaming=True)
+        if self._frame is None or self._frame_size != (w, h):
+            self._band = _Band(w, h)
+            # Made from a surface for its order of bytes: the constructor knows only the other one.
+            black = pygame.image.frombuffer(bytes(4 * w * h), (w, h), "RGBA")
+            self._frame = _texture(self.renderer, black, OPAQUE)
             self._frame_size = (w, h)
-            # Of the texture's own order of bytes: a frame of another order is turned far slower.
-            self._canvas = pygame.Surface((w, h), pygame.SRCALPHA, 32)
         pixels = np.ascontiguousarray(frame)
-        self._canvas.blit(pygame.image.frombuffer(pixels.data, (w, h), "RGB"), (0, 0))
-        texture.update(self._canvas)
+        for top in range(0, h, self._band.rows):
+            rows = self._band.fill(pixels[top : top + self._band.rows])
+            self._frame.update(self._band.picture, (0, top, w, rows))
 
     def put(
         self,
@@ -123,15 +127,22 @@ class Screen:
         key: object,
         draw: Callable[[], pygame.Surface],
         place: Callable[[tuple[int, int]], tuple[int, int]],
+        changed: Callable[[], pygame.Rect] | None = None,
         *,
         alpha: float = 1.0,
     ) -> pygame.Rect:
-        """Lay a picture over the frame this time; `draw` runs only when the key is new."""
+        """Lay a picture over the frame this time; `draw` runs only when the key is new.
+
+        A `draw` that changes its picture of before tells by `changed` where it did.
+        """
         known = self._kept.get(name)
         full_key = (key, self.size)
         if known is None or known[0] != full_key:
-            texture = video.Texture.from_surface(self.renderer, draw())
-            texture.blend_mode = BLEND
+            picture, texture = draw(), None if known is None else known[1]
+            if texture is None or (texture.width, texture.height) != picture.get_size():
+                texture = _texture(self.renderer, picture, BLEND)
+            else:
+                _renew(texture, picture, picture.get_rect() if changed is None else changed())
             self._kept[name] = known = (full_key, texture)
         texture = known[1]
         area = (*place((texture.width, texture.height)), texture.width, texture.height)
@@ -145,8 +156,7 @@ class Screen:
             name = f"patch {i}"
             known = self._kept.get(name)
             if known is None or known[0] != patch.key:
-                texture = video.Texture.from_surface(self.renderer, _surface(patch.picture))
-                texture.blend_mode = BLEND
+                texture = _texture(self.renderer, _surface(patch.picture), BLEND)
                 self._kept[name] = known = (patch.key, texture)
             texture = known[1]
             where = (area[0] + patch.x, area[1] + patch.y, texture.width, texture.height)
@@ -193,6 +203,43 @@ class Screen:
         del self._present, self.renderer
         self.window.destroy()
         pygame.display.quit()
+
+
+class _Band:
+    """Some rows of a frame on their way to its texture, RGB with a byte for alpha.
+
+    Of red-green-blue order, as frames are: software OpenGL copies such a texture where it turns
+    one of the other order pixel by pixel. A driver that has only the other one gets each band
+    turned by pygame.
+    """
+
+    def __init__(self, width: int, height: int) -> None:
+        self.rows = max(1, min(height, BAND_BYTES // (4 * width)))
+        self._width = width
+        room = bytearray(b"\xff") * (4 * width * self.rows)
+        self.picture = pygame.image.frombuffer(room, (width, self.rows), "RGBA")
+        # The same bytes as a surface that has no alpha: SDL fills it far faster, and the alpha
+        # stays what it is.
+        self._opaque = pygame.image.frombuffer(room, (width, self.rows), "RGBX")
+
+    def fill(self, rows: np.ndarray) -> int:
+        """Take over rows uint8 [up to `self.rows`, W, 3]; returns how many they were."""
+        source = pygame.image.frombuffer(rows.data, (self._width, len(rows)), "RGB")
+        self._opaque.blit(source, (0, 0))
+        return len(rows)
+
+
+def _texture(renderer: video.Renderer, picture: pygame.Surface, blend: int) -> video.Texture:
+    texture = video.Texture.from_surface(renderer, picture)
+    texture.blend_mode = blend
+    return texture
+
+
+def _renew(texture: video.Texture, picture: pygame.Surface, area: pygame.Rect) -> None:
+    """Bring a texture up to a picture of its size that changed in an area."""
+    if area:
+        # As a tuple: of a `Rect` pygame 2.5 takes no notice and draws at the corner.
+        texture.update(picture.subsurface(area), tuple(area))
 
 
 def fit(picture: tuple[int, int], room: tuple[int, int], scaling: str) -> tuple[int, int, int, int]:

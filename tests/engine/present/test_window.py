@@ -12,7 +12,7 @@ from engine.input.events import Command, FocusLost, KeyEvent, MouseMotion, Promp
 from engine.present.api import HudData, Overlay
 from engine.present.hud import HudPanel
 from engine.present.overlay import compose
-from engine.present.screen import Screen, ScreenConfig, fit
+from engine.present.screen import BAND_BYTES, Screen, ScreenConfig, fit
 from engine.present.theme import Theme
 from engine.present.unlocked import unlocked_present
 from helios_core.actions import ActionSpec
@@ -47,6 +47,19 @@ def test_a_frame_of_another_size_is_taken_as_it_comes(bench):
     picture = bench.show()
     assert (picture[:, 256:1024] == 200).all()
     assert not picture[:, :250].any()
+
+
+def test_every_pixel_of_a_frame_is_shown_whatever_its_size_and_order():
+    rng = np.random.default_rng(1)
+    screen = Screen(ScreenConfig(size=(640, 400), vsync=False))
+    tall = max(1, BAND_BYTES // (4 * 640)) * 2 + 7  # two bands and a rest
+    for height, width in ((tall, 640), (tall, 640), (200, 320)):
+        frame = rng.integers(0, 256, (height, 2 * width, 3), np.uint8)[:, ::-2]
+        screen.size = (width, height)
+        screen.set_frame(frame)
+        screen.present()
+        np.testing.assert_array_equal(screen.picture()[:height, :width], frame)
+    screen.close()
 
 
 @pytest.mark.parametrize(
@@ -194,6 +207,25 @@ def test_a_panel_that_draws_only_what_changed_looks_like_a_new_one():
         drawn, fresh = kept.draw(look, hud), HudPanel().draw(look, hud)
         assert drawn.get_size() == fresh.get_size()
         assert pygame.image.tobytes(drawn, "RGBA") == pygame.image.tobytes(fresh, "RGBA")
+
+
+def test_new_numbers_on_the_screen_look_as_if_the_panel_came_with_them(bench):
+    bench.press(pygame.K_F3)
+    bench.show(pack="null", age_ms=100.0, memory_mb=90.0, frame=7)
+    bench.now = 1.0
+    renewed = bench.show(pack="null", age_ms=7.0, memory_mb=91.0, frame=7)
+    bench.window.screen.lose_textures()
+    fresh = bench.show(pack="null", age_ms=7.0, memory_mb=91.0, frame=7)
+    np.testing.assert_array_equal(renewed, fresh)
+
+
+def test_new_numbers_take_the_texture_of_the_old_ones(bench):
+    bench.press(pygame.K_F3)
+    textures = []
+    for bench.now in (0.0, 1.0, 2.0):
+        bench.show(pack="null", age_ms=bench.now)
+        textures.append(bench.window.screen._kept["hud"][1])
+    assert textures[0] is textures[1] is textures[2]
 
 
 def test_help_pause_rewind_and_messages_show(bench):
