@@ -40,7 +40,7 @@ from helios_core.attention import ActionMeeting, Exchange, KeyValue
 from helios_core.blocks import Block, LayerMemory, OutputNorm, Patcher, Shared, matmul_dtype
 from helios_core.conditioning import ActionEncoder, TimeTextEmbedding
 from helios_core.config import TransformerConfig
-from helios_core.local import Forecast, Local, together
+from helios_core.local import LARGEST, Forecast, Local, together
 from helios_core.memory import FrameIndices, History
 from helios_core.positions import Positions, earlier_or_same
 from kernels.norm import Rows
@@ -470,6 +470,8 @@ class HeliosTransformer(nn.Module):
             return out
         if carried is not None:
             out = out.float() + carried.float()
+        if self.forecast is not None:  # what it makes is what it goes on from
+            out = out.clamp(-LARGEST, LARGEST)
         sigma = (timestep.float() / 1000).clamp(min=MIN_SIGMA).view(-1, 1, 1, 1, 1)
         return (noisy.float() - out.float()) / sigma
 

@@ -109,6 +109,14 @@ def test_a_forecast_goes_on_from_its_own_guess_and_is_silent_without_a_past() ->
     assert not both[1].any() and both[0].any()
 
 
+def test_what_a_model_with_a_forecast_makes_is_bounded() -> None:
+    model, given = HeliosTransformer(LOCAL).eval(), inputs_of(LOCAL)
+    with torch.no_grad():
+        model.local.leave.bias.fill_(1000.0)
+        clean = clean_of(model, given)
+    assert torch.allclose(clean, torch.full_like(clean, LARGEST), atol=1e-3)
+
+
 def test_a_guess_never_grows_without_bound() -> None:
     torch.manual_seed(0)
     forecast = Forecast(4, 6, 16, 1)
