@@ -2,7 +2,8 @@
 
     values = backward_through(sample, {"regression": f, "adversarial": g})
 
-`backward_together` is the plain way, which keeps all graphs until the end. Both leave the same
+`backward_together` is the plain way, which keeps all graphs until the end; `backward_each` and
+`backward_sum` are the same two for losses without a sample in common. Each pair leaves the same
 gradients; tests compare them.
 """
 
@@ -35,5 +36,23 @@ def backward_through(sample: Tensor, terms: Mapping[str, Term]) -> dict[str, Ten
 def backward_together(sample: Tensor, terms: Mapping[str, Term]) -> dict[str, Tensor]:
     """Sum of all terms, one backward pass."""
     values = {name: term(sample) for name, term in terms.items()}
+    torch.stack(list(values.values())).sum().backward()
+    return {name: value.detach() for name, value in values.items()}
+
+
+def backward_each(losses: Mapping[str, Callable[[], Tensor]]) -> dict[str, Tensor]:
+    """Losses with no sample in common: each computed when the graph before it is gone."""
+    values = {}
+    for name, loss in losses.items():
+        value = loss()
+        value.backward()
+        values[name] = value.detach()
+        del value
+    return values
+
+
+def backward_sum(losses: Mapping[str, Callable[[], Tensor]]) -> dict[str, Tensor]:
+    """All of them, then one backward pass."""
+    values = {name: loss() for name, loss in losses.items()}
     torch.stack(list(values.values())).sum().backward()
     return {name: value.detach() for name, value in values.items()}
