@@ -15,8 +15,8 @@ drawn per turn; the released model's are scored at full size by a teacher withou
 Legend: B windows, C channels, T target latents, h w rows and columns.
 """
 
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -38,12 +38,13 @@ from training.memory.backward import (
     backward_through,
     backward_together,
 )
+from training.memory.offload import Lodger, Resident
 from training.rollout import FEW_STEPS
 from training.stages import world as worlds
 from training.stages.context import StepContext
 from training.stages.critic import Critic, frozen
 from training.stages.judge import Judge
-from training.stages.way import Leg, Noises, Point, Way, student_plan
+from training.stages.way import Leg, Noises, Way, student_plan
 from training.stages.world import Conditions
 from training.trainer.draw import Draw
 from training.trainer.loop import LoopConfig
@@ -105,6 +106,9 @@ class DistillConfig:
     """Free each loss's activations before the next is computed."""
     checkpoint_blocks: bool = False
     """Recompute blocks in the backward pass instead of keeping their activations."""
+    offload: bool = False
+    """Keep the teacher's weights in host memory while the student works; they come back beside
+    what it does last."""
     optimiser: OptimiserConfig = field(default_factory=lambda: OptimiserConfig(lr=1e-4))
     critic_optimiser: OptimiserConfig = field(
         default_factory=lambda: OptimiserConfig(lr=2e-4, ema=0.0)
@@ -136,6 +140,8 @@ class DistillStage:
             self._players["critic"] = Player(
                 self.critic.named_parameters(), config.critic_optimiser
             )
+        # After the critic, whose adapter goes where the teacher's weights are.
+        self.lodger = Lodger(self.teacher, context.device) if config.offload else Resident()
         self.bank = OwnBank(self.data.latents)
         self.judge = Judge(
             context,
@@ -162,6 +168,7 @@ class DistillStage:
         return "generator" if step % every == every - 1 else "critic"
 
     def backward(self, turn: str, draw: Draw, samples: int) -> dict[str, Tensor]:
+        self.lodger.prefetch()
         window = self.data.sample(self.config.batch, self.config.windows, draw)
         past, _ = self.bank.mixed_history(
             self.data.latents, window.past, self.config.own_share, draw
@@ -180,10 +187,14 @@ class DistillStage:
     ) -> dict[str, Tensor]:
         weights = self.config.weights
         stops, values = self.way.stops(draw), {}
-        legs = self._teach(conditions, noises) if weights.points or weights.regression else []
+        legs: list[Leg] = []
+        if weights.points or weights.regression:
+            legs = self._teach(conditions, noises)
         if weights.points:
             values["points"] = self._points(conditions, legs, stops)
         if weights.regression or self.critic is not None:
+            if self.critic is not None:
+                self.lodger.prefetch()  # again, if it has shown the way
             made = self._sample(conditions, noises, stops, differentiate=True)
             if self.way.finishes(stops):
                 finished = made.detach().transpose(1, 2).flatten(0, 1)
@@ -213,10 +224,18 @@ class DistillStage:
             return self.way.sample(self.student, given, noises, stops, differentiate=differentiate)
 
     def _through(self, made: Tensor, terms: dict[str, Term]) -> dict[str, Tensor]:
-        """Backward through the terms, the critic unmoved, and down into the student."""
+        """Backward through the terms and down into the student."""
         through = backward_through if self.config.split_backward else backward_together
-        with nullcontext() if self.critic is None else frozen(self.critic):
-            return through(made, terms)
+        return through(made, terms, during=self._scoring())
+
+    @contextmanager
+    def _scoring(self) -> Iterator[None]:
+        """The critic unmoved and its weights here, if there is one."""
+        if self.critic is None:
+            yield
+            return
+        with frozen(self.critic), self.lodger.visiting():
+            yield
 
     def _terms(
         self, conditions: Conditions, made: Tensor, legs: list[Leg], draw: Draw
@@ -238,12 +257,12 @@ class DistillStage:
     def _teach(self, conditions: Conditions, noises: Noises) -> list[Leg]:
         """Many steps from the same noise."""
         plain = nullcontext() if self.critic is None else self.critic.adapter.switched(False)
-        with plain, self.context.autocast():
+        with plain, self.lodger.visiting(), self.context.autocast():
             return self.way.teach(self.teacher, conditions, noises)
 
     def _matching_term(self, conditions: Conditions, like: Tensor, draw: Draw) -> Term:
         assert self.critic is not None
-        critic, at = self.critic, self._scored_at(like, draw)
+        critic, at = self.critic, self.way.scored(like, self.config.score_sigma, draw)
         blank = self._blank(conditions) if self.config.guidance else None
 
         def term(x: Tensor) -> Tensor:
@@ -258,7 +277,7 @@ class DistillStage:
 
     def _adversarial_term(self, conditions: Conditions, like: Tensor, draw: Draw) -> Term:
         assert self.critic is not None
-        critic, at = self.critic, self._scored_at(like, draw)
+        critic, at = self.critic, self.way.scored(like, self.config.score_sigma, draw)
 
         def term(x: Tensor) -> Tensor:
             point = at(x)
@@ -273,14 +292,6 @@ class DistillStage:
             hidden, mask = self.student.text.encode([""] * len(conditions.hidden))
         return replace(conditions, hidden=hidden, mask=mask)
 
-    def _scored_at(self, like: Tensor, draw: Draw) -> Callable[[Tensor], Point]:
-        """One stage, noise levels and noise, for any samples of this shape."""
-        low, high = self.config.score_sigma
-        index = int(draw.integers(0, len(self.way.stages), 1))
-        sigma = low + (high - low) * draw.uniform(len(like))
-        noise = draw.normal(*like.shape)
-        return lambda x: self.way.at(index, x, noise, sigma)
-
     # -- critic --------------------------------------------------------------------------------
     def _critic_turn(
         self, window: Window, conditions: Conditions, noises: Noises, draw: Draw
@@ -291,13 +302,14 @@ class DistillStage:
         if self.config.weights.adversarial:
             real = gather(self.data.latents, window.target)
             losses["heads"] = self._judge(made, real, conditions, draw)
-        values = backward_each(losses) if self.config.split_backward else backward_sum(losses)
+        with self.lodger.visiting():
+            values = backward_each(losses) if self.config.split_backward else backward_sum(losses)
         return {**values, "loss": torch.stack(list(values.values())).sum()}
 
     def _follow(self, made: Tensor, conditions: Conditions, draw: Draw) -> Callable[[], Tensor]:
         """The adapter learns the student's distribution by flow matching."""
         assert self.critic is not None
-        critic, point = self.critic, self._scored_at(made, draw)(made)
+        critic, point = self.critic, self.way.scored(made, self.config.score_sigma, draw)(made)
 
         def loss() -> Tensor:
             with self.context.autocast():
@@ -310,7 +322,7 @@ class DistillStage:
         self, made: Tensor, real: Tensor, conditions: Conditions, draw: Draw
     ) -> Callable[[], Tensor]:
         """The heads learn to tell samples from real latents, both noised alike."""
-        at = self._scored_at(made, draw)
+        at = self.way.scored(made, self.config.score_sigma, draw)
         truth, own = at(real), at(made)
         shake = self.config.shake * draw.normal(*truth.noisy.shape)
         weights = self.config.weights

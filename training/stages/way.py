@@ -8,7 +8,7 @@ stage. Not here: losses, and sampling of finished worlds (training.rollout).
 Legend: B windows, C channels, T target latents, h w rows and columns of a stage.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -147,6 +147,16 @@ class Way:
         if len(self.stages) == 1:  # is asked at its noise level itself
             return Point(line, sigma, sigma)
         return Point(line, sigma, stage_time(self.stages[index], sigma) / 1000)
+
+    def scored(
+        self, like: Tensor, sigmas: tuple[float, float], draw: Draw
+    ) -> Callable[[Tensor], Point]:
+        """The points of samples of one shape: at one stage, noise levels and noise drawn now."""
+        low, high = sigmas
+        index = int(draw.integers(0, len(self.stages), 1))
+        sigma = low + (high - low) * draw.uniform(len(like))
+        noise = draw.normal(*like.shape)
+        return lambda x: self.at(index, x, noise, sigma)
 
 
 def _steps(plan: SamplerPlan) -> tuple[Steps, ...]:
