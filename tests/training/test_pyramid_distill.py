@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from helios_core.packs import load_world
 from helios_core.sampling.noise import block_noise
 from helios_core.sampling.plan import SamplerPlan, few_steps
 from helios_core.sampling.pyramid import shrink
@@ -12,11 +13,13 @@ from tests.training import tiny
 from training.data.windows import WindowConfig, gather
 from training.lora import AdapterConfig
 from training.losses.pyramid import stage_line
+from training.recipe import Recipe, StepConfig
 from training.rollout import StartNoise, euler_chunk, even_levels, pyramid_chunk, sample_chunk
 from training.stages import world as worlds
 from training.stages.distill import DistillConfig, DistillStage, Weights
 from training.stages.mid import MidConfig, MidStage
 from training.stages.way import Way
+from training.steps import run
 from training.trainer.draw import Draw
 from training.trainer.loop import LoopConfig
 from training.trainer.player import OptimiserConfig
@@ -248,3 +251,31 @@ def test_plans_that_do_not_fit_are_refused(root, tmp_path):
         make(root, steps=(3,))
     with pytest.raises(ValueError, match="does not fit a pyramid of 4 stages"):
         make(root, steps=(1, 1, 1, 1))
+
+
+def test_a_recipe_leads_from_a_pyramid_to_a_pack_that_plays_it_in_three_steps(root):
+    for name, text in (
+        ("done.json", '{"samples": 0, "seconds": 0, "last": []}'),
+        ("config.json", '{"starts": [{"device": "cpu", "git": ""}]}'),
+    ):
+        (root / "codec" / name).write_text(text)
+    shared = {
+        "latents": "latents", "held": "held", "codec": "codec", "teacher": "teacher", "batch": 4,
+        "steps": [1, 1, 1], "teacher_steps": 2, "windows": {"history": 7}, "head_blocks": [0, 1],
+    }  # fmt: skip
+    first = {**shared, "weights": {"regression": 0, "points": 1}}
+    second = {**shared, "weights": {"regression": 0, "matching": 1}, "student": "first"}
+    export = {"name": "small", "world": "second", "codec": "codec", "latents": "latents",
+              "height": 64, "width": 64, "steps": [1, 1, 1]}  # fmt: skip
+    loop = LoopConfig(samples=24)
+    todo = {
+        "first": StepConfig(stage="distill", loop=loop, settings=first),
+        "second": StepConfig(stage="distill", loop=loop, settings=second),
+        "export": StepConfig(stage="export", settings=export),
+    }
+    assert run(Recipe(name="small", root=str(root), steps=todo, device="cpu")) == "done"
+    world = load_world(root / "export" / "small", threads=1)
+    assert world.parts.plan == plan("dmd", 1, 1, 1)
+    start = world.start(seed=0, prompt="world 1")
+    _, frames = world.advance(start, world.info.spec.zeros(tiny.TEMPORAL))
+    assert frames.shape == (tiny.TEMPORAL, 64, 64, 3)
