@@ -16,11 +16,11 @@ import torch
 from helios_core.packs.manifest import FORMAT, Manifest, ModuleSpec
 from helios_core.packs.write import write_delta, write_pack
 from helios_core.plain import to_plain
-from helios_core.sampling.plan import few_steps
 from training import artifacts
 from training.data import shards
 from training.stages.context import StepContext
 from training.stages.origin import open_codec
+from training.stages.way import student_plan
 from training.starts import Start, presets
 
 
@@ -41,7 +41,9 @@ class ExportConfig:
     """Where packs go; empty = the step's own folder."""
     chunk_latents: int = 1
     sigmas: tuple[float, ...] = (1.0, 0.75, 0.4)
-    """Noise levels of a chunk's steps."""
+    """Noise levels of a chunk's steps, of a world without a pyramid."""
+    steps: tuple[int, ...] = ()
+    """Steps of each stage of a distilled pyramid; empty = no pyramid."""
     crossfade_chunks: int = 10
     about: str = ""
     licence: str = "Apache-2.0"
@@ -105,7 +107,7 @@ def make_manifest(config: ExportConfig, context: StepContext, modules: dict[str,
         crossfade_chunks=config.crossfade_chunks,
         actions=tuple(info.spec.to_dict()),
         bindings=config.bindings,
-        sampler=few_steps(*config.sigmas).to_dict(),
+        sampler=student_plan(config.sigmas, config.steps).to_dict(),
         card={**_history(config, context, modules), **config.card},
         **specs,  # type: ignore[arg-type]
     )

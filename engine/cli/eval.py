@@ -15,6 +15,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--events", type=int, default=60, help="key changes that latency follows")
     parser.add_argument("--quick", action="store_true", help="a few clips: minutes, wide intervals")
+    parser.add_argument(
+        "--lpips",
+        default="",
+        metavar="FILE",
+        help="fidelity by LPIPS too, with the weights of this safetensors file: the state dict of "
+        "the public lpips package's alex or vgg; nothing is downloaded",
+    )
     parser.add_argument("--out", default="", help="folder of the report (default: runs/eval/PACK)")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default=None, help="bfloat16, float16 or float32")
@@ -25,11 +32,15 @@ def run(args: argparse.Namespace) -> int:
     from training.evaluation.run import SUITES, evaluate
 
     suites = list(SUITES) if args.suite == "all" else [s for s in args.suite.split(",") if s]
+    if args.lpips and "fidelity" not in suites:
+        raise ValueError("--lpips: only the suite fidelity reads it; add fidelity to --suite")
     world = load_world(args.pack, device=args.device, dtype=args.dtype)
     folder = args.out or f"runs/eval/{world.info.name}"
     wanted = [name for name in suites if name != "latency"]
     if wanted:
-        print(f"report: {evaluate(world, wanted, folder, quick=args.quick)}")
+        settings = {"fidelity": {"lpips": args.lpips}}
+        path = evaluate(world, wanted, folder, quick=args.quick, settings=settings)
+        print(f"report: {path}")
     if "latency" in suites:
         print(f"report: {_latency(args, folder)}")
     return 0

@@ -20,7 +20,7 @@ from helios_core.sampling.euler import Velocity, euler
 from helios_core.sampling.guidance import guided, guided_zero_star
 from helios_core.sampling.noise import NoiseSource, block_noise
 from helios_core.sampling.plan import SamplerPlan
-from helios_core.sampling.pyramid import check_pyramid, grow, shrink, stage_sizes
+from helios_core.sampling.pyramid import check_pyramid, jump, shrink, stage_sizes
 from helios_core.sampling.schedule import Steps, pyramid_stages
 from helios_core.sampling.unipc import unipc
 from helios_core.transformer import ActionCache, HeliosTransformer, HistoryCache, TextCache
@@ -112,12 +112,10 @@ def _check(
 
 
 def _jump(x: Tensor, plan: SamplerPlan, noise: NoiseSource, stage: int) -> Tensor:
-    """To the next size: repeat, rescale, add noise that hides the blocks."""
-    larger = grow(x)
-    alpha, beta = pyramid_stages(plan.stages, plan.gamma)[stage].jump
-    b, c, t, h, w = larger.shape
-    added = block_noise(noise, f"jump{stage}", (b, c, t, h, w), plan.gamma)
-    return alpha * larger + beta * added.to(larger.device)
+    """To the next size, with noise of its own name."""
+    b, c, t, h, w = x.shape
+    added = block_noise(noise, f"jump{stage}", (b, c, t, 2 * h, 2 * w), plan.gamma)
+    return jump(x, added.to(x.device), pyramid_stages(plan.stages, plan.gamma)[stage])
 
 
 def _velocity(

@@ -78,9 +78,14 @@ def block_noise(
     noise: NoiseSource, name: str, shape: tuple[int, int, int, int, int], gamma: float
 ) -> Tensor:
     """Noise [B,C,T,h,w] of variance 1, correlated by -gamma inside each 2x2 block."""
+    size = math.prod(JUMP_BLOCK)
+    white = noise.normal(name, (shape[0], math.prod(shape[1:]) // size, size))
+    return in_blocks(white, shape, gamma)
+
+
+def in_blocks(white: Tensor, shape: tuple[int, int, int, int, int], gamma: float) -> Tensor:
+    """Noise [B,blocks,n] as latents [B,C,T,h,w], correlated by -gamma inside each block."""
     (ph, pw), (b, c, t, h, w) = JUMP_BLOCK, shape
-    blocks = c * t * (h // ph) * (w // pw)
-    white = noise.normal(name, (b, blocks, ph * pw))
-    mixed = white @ block_factor(ph * pw, gamma).T
+    mixed = white @ block_factor(ph * pw, gamma).T.to(white.device)
     grid = mixed.view(b, c, t, h // ph, w // pw, ph, pw)
     return grid.permute(0, 1, 2, 3, 5, 4, 6).reshape(shape)

@@ -6,6 +6,8 @@ Dimensions: B batch, C channels, T latent frames, h w latent rows and columns.
 import torch.nn.functional as F
 from torch import Tensor
 
+from helios_core.sampling.schedule import Stage
+
 
 def stage_sizes(rows: int, columns: int, stages: int) -> list[tuple[int, int]]:
     """Latent rows and columns of each stage, coarse to fine."""
@@ -40,6 +42,13 @@ def shrink(x: Tensor) -> Tensor:
 def grow(x: Tensor) -> Tensor:
     """Twice the size by repetition."""
     return resize(x, x.shape[3] * 2, x.shape[4] * 2, "nearest")
+
+
+def jump(x: Tensor, noise: Tensor, stage: Stage) -> Tensor:
+    """From the end of the stage before to the start of `stage`: repeat, rescale, and add block
+    noise of the larger size that hides the blocks."""
+    alpha, beta = stage.jump
+    return alpha * grow(x) + beta * noise
 
 
 def resize(x: Tensor, rows: int, columns: int, mode: str) -> Tensor:

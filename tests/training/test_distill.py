@@ -1,6 +1,7 @@
 """Distillation: turns, gradients, own histories, and a student that beats few teacher steps."""
 
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ import torch
 from tests.training import tiny
 from training.data.windows import WindowConfig, gather
 from training.lora import AdapterConfig
-from training.losses.flow import clean_from_velocity
+from training.memory.offload import Lodger
 from training.rollout import euler_chunk, even_levels, sample_chunk
 from training.stages import world as worlds
 from training.stages.base import BaseConfig, BaseStage
@@ -109,7 +110,7 @@ def test_real_scores_do_not_see_the_adapter(root):
     real, fake = stage.critic.scores(x, sigma, given, None, 0.0)
     untouched = worlds.load(root / "teacher" / "final", torch.device("cpu"))
     with torch.no_grad():
-        expected = clean_from_velocity(x, untouched(x, sigma, given), sigma)
+        expected = untouched(x, sigma, given)
     assert torch.allclose(real, expected, atol=1e-6)
     assert not torch.allclose(real, fake, atol=1e-3)
 
@@ -142,3 +143,79 @@ def test_the_student_beats_its_teacher_at_equal_steps(root):
         stage.players()["generator"].step(step * 32, 10**6)
     after = error(stage, stage.student)
     assert after < 0.7 * before, (before, after)
+
+
+class Diary(Lodger):
+    """Writes down every move; a teacher that is away is useless, as it would be on a GPU."""
+
+    moves: ClassVar[list[str]] = []
+
+    def prefetch(self) -> None:
+        if self.coming is None:
+            self.moves.append("called")
+        super().prefetch()
+
+    def arrive(self) -> None:
+        super().arrive()
+        self.moves.append("here")
+
+    def leave(self) -> None:
+        super().leave()
+        for param in self.params:
+            param.data = torch.full_like(param, torch.nan)
+        self.moves.append("away")
+
+
+def told(monkeypatch, owner, name):
+    """Have calls of a method written down between the moves."""
+    plain = getattr(owner, name)
+
+    def calling(*args, **kwargs):
+        Diary.moves.append(name)
+        return plain(*args, **kwargs)
+
+    monkeypatch.setattr(owner, name, calling)
+
+
+@pytest.mark.parametrize("split", [True, False])
+@pytest.mark.parametrize("turn", ["generator", "critic"])
+def test_a_teacher_that_comes_and_goes_leaves_the_gradients(root, turn, split, monkeypatch):
+    monkeypatch.setattr("training.stages.distill.Lodger", Diary)
+    weights, found = replace(ALL, points=1.0), []
+    for offload in (True, False):
+        stage = make(root, weights=weights, offload=offload, split_backward=split)
+        values = stage.backward(turn, Draw(0, 3), 0)
+        found.append({**grads(stage, turn), **values})
+    assert found[0].keys() == found[1].keys()
+    for name in found[0]:
+        assert torch.equal(found[0][name], found[1][name]), name
+
+
+@pytest.mark.parametrize("split", [True, False])
+def test_the_teacher_is_called_early_and_gone_while_the_student_works(root, split, monkeypatch):
+    monkeypatch.setattr("training.stages.distill.Lodger", Diary)
+    stage = make(root, weights=replace(ALL, points=1.0), offload=True, split_backward=split)
+    for owner, name in (
+        (stage.student, "conditions"),
+        *((stage.way, name) for name in ("teach", "guess", "sample")),
+        *((stage.critic, name) for name in ("scores", "logits")),
+    ):
+        told(monkeypatch, owner, name)
+    first = next(iter(stage.players()["generator"].params.values()))
+    first.register_hook(lambda g: Diary.moves.append("down"))
+    Diary.moves.clear()
+    stage.backward("generator", Draw(0, 3), 0)
+    taught = ["called", "conditions", "here", "teach", "away", "guess", "down"]
+    scored = ["called", "sample", "guess", "here", "scores", "logits"]
+    assert Diary.moves == [*taught, *scored, *(["away", "down"] if split else ["down", "away"])]
+    Diary.moves.clear()
+    stage.backward("critic", Draw(0, 3), 0)
+    assert Diary.moves == ["called", "conditions", "sample", "guess", "here", "logits", "away"]
+
+
+def test_a_teacher_that_only_shows_the_way_comes_once(root, monkeypatch):
+    monkeypatch.setattr("training.stages.distill.Lodger", Diary)
+    stage = make(root, offload=True)
+    Diary.moves.clear()
+    stage.backward("generator", Draw(0, 3), 0)
+    assert Diary.moves == ["called", "here", "away"]

@@ -8,7 +8,6 @@ import torch
 
 from helios_core.sampling.schedule import pyramid_stages
 from tests.training import tiny
-from training.data import shards
 from training.data.windows import WindowConfig, gather, part_of
 from training.losses.pyramid import split_batch, stage_line, stage_time
 from training.rollout import pyramid_chunk
@@ -62,12 +61,7 @@ def test_batches_are_split_in_proportion():
 
 @pytest.fixture
 def stage(tmp_path):
-    tiny.data(tmp_path)
-    for name, seed in (("latents", 1), ("held", 2)):  # 8x8 latents can be halved twice
-        clips = tiny.latent_clips(seed=seed)
-        large = clips.latents.repeat_interleave(2, 3).repeat_interleave(2, 4)
-        path = tmp_path / name / "0.safetensors"
-        shards.write(path, shards.Clips(clips.info, clips.actions, latents=large))
+    tiny.data(tmp_path, scale=2)
     config = MidConfig(
         latents="latents", held="held", codec="codec", text=tiny.TEXT,
         model={**tiny.MODEL, "prediction": "velocity"}, windows=WindowConfig(history=7),

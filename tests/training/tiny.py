@@ -65,9 +65,13 @@ def codec() -> TinyCodec:
     return TinyCodec(config)
 
 
-def data(root: Path) -> None:
-    """Steps `latents`, `held` and `codec` as a recipe would have left them."""
-    shards.write(root / "latents" / "0.safetensors", latent_clips(seed=1))
-    shards.write(root / "held" / "0.safetensors", latent_clips(seed=2))
+def data(root: Path, scale: int = 1) -> None:
+    """Steps `latents`, `held` and `codec` as a recipe would have left them. Latents enlarged by
+    `scale` = 2 can be halved twice, as a pyramid needs it."""
+    for name, seed in (("latents", 1), ("held", 2)):
+        clips = latent_clips(seed=seed)
+        large = clips.latents.repeat_interleave(scale, 3).repeat_interleave(scale, 4)
+        enlarged = shards.Clips(clips.info, clips.actions, latents=large)
+        shards.write(root / name / "0.safetensors", enlarged)
     (root / "codec" / "final").mkdir(parents=True)
     artifacts.save(root / "codec" / "final", "codec", "tiny_codec", codec())

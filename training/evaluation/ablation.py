@@ -28,11 +28,9 @@ from training.evaluation import metrics
 from training.evaluation.report import Report
 from training.evaluation.statistics import Figure
 from training.recipe import Recipe, StepConfig
-from training.rollout import pyramid_chunk
 from training.stages import world as worlds
 from training.stages.judge import Judge
 from training.stages.mid import MidConfig
-from training.stages.world import Conditions
 
 LOOKS = ("brightness", "saturation", "sharpness")
 SEGMENTS = 4
@@ -203,32 +201,23 @@ def _pyramid(recipe: Recipe, settings: Mapping[str, Any]) -> tuple[int, list[int
                      "pyramid and no-pyramid")  # fmt: skip
 
 
-class _Asked(Judge):
-    """A judge that samples through a pyramid if the world learned one."""
-
-    plan: SamplerPlan | None = None
-
-    def chunk(self, given: Conditions, noise: Tensor) -> Tensor:
-        if self.plan is None:
-            return super().chunk(given, noise)
-        return pyramid_chunk(self.world, given, noise, self.plan)
-
-
 def _ask(recipe: Recipe, step: str, config: AblationConfig) -> tuple[dict[str, Figure], np.ndarray]:
     """Figures over held-out windows, and truth above run for some of them."""
     context = steps.make_context(recipe, step)
     settings, _ = steps.configure(recipe.steps[step], step)
-    judge = _Asked(
+    plan = None
+    if isinstance(settings, MidConfig):
+        plan = SamplerPlan(solver="euler", steps=(3,) * settings.stages, shift="none")
+    judge = Judge(
         context,
         worlds.load(context.final(step), context.device).eval(),
         settings.held,
         settings.codec,
         settings.windows,
+        plan=plan,
         chunks=config.chunks,
         count=config.windows,
     )
-    if isinstance(settings, MidConfig):
-        judge.plan = SamplerPlan(solver="euler", steps=(3,) * settings.stages, shift="none")
     truth, made, still = judge.rollout()
     figures = _latent_figures(truth, made, still, settings.windows.targets)
     pictures = [np.stack([judge.frames(x[i : i + 1]) for i in range(len(x))])

@@ -4,7 +4,7 @@ evaluate(load_world("wilds"), ["fidelity", "action"], "runs/eval")
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -34,9 +34,13 @@ def evaluate(
     folder: str | Path,
     *,
     quick: bool = False,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
     say: Callable[[str], None] = print,
 ) -> Path:
-    """Run the suites in order; the report is saved after each. Returns its JSON file."""
+    """Run the suites in order; the report is saved after each. Returns its JSON file.
+
+    `settings`: suite to fields of its config.
+    """
     unknown = [name for name in suites if name not in SUITES]
     if unknown:
         raise ValueError(f"no suite {unknown[0]!r}; there are {', '.join(SUITES)}")
@@ -48,6 +52,7 @@ def evaluate(
         config = getattr(module, config_name)()
         if quick:
             config = replace(config, **smaller)
+        config = replace(config, **(settings or {}).get(name, {}))
         say(f"{name}:")
         begun = time.perf_counter()
         module.run(world, config, report)

@@ -11,7 +11,7 @@ Trainable parameters (an adapter's, say) stay on the device throughout.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -74,3 +74,13 @@ class Lodger:
             yield
         finally:
             self.leave()
+
+
+class Resident:
+    """Stands where a Lodger might: weights that never leave the device."""
+
+    def prefetch(self) -> None:
+        pass
+
+    def visiting(self) -> AbstractContextManager[None]:
+        return nullcontext()

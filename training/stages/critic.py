@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from helios_core.config import token_grid
 from training.lora import Adapter, AdapterConfig
 from training.losses.adversarial import Head
-from training.losses.flow import clean_from_velocity
 from training.stages.world import Conditions, Given, TrainWorld
 
 
@@ -37,37 +36,46 @@ class Critic(nn.Module):
         self.heads = nn.ModuleList(Head(dim, width) for _ in self.blocks)
         self.to(next(teacher.parameters()).device)
 
-    def velocity(self, noisy: Tensor, sigma: Tensor, given: Conditions | Given) -> Tensor:
+    def velocity(self, noisy: Tensor, level: Tensor, given: Conditions | Given) -> Tensor:
         """The critic's prediction: of the student's distribution."""
         with self.adapter.switched(True):
-            return self.teacher(noisy, sigma, given)
+            return self.teacher(noisy, level, given)
 
     @torch.no_grad()
     def scores(
         self,
         noisy: Tensor,
-        sigma: Tensor,
+        level: Tensor,
         conditions: Conditions,
         blank: Conditions | None,
         scale: float,
     ) -> tuple[Tensor, Tensor]:
-        """Clean latents that teacher (guided away from `blank`) and critic predict."""
+        """Velocities that teacher (guided away from `blank`) and critic predict."""
         with self.adapter.switched(False):
-            real = self.teacher(noisy, sigma, conditions)
+            real = self.teacher(noisy, level, conditions)
             if blank is not None:
-                real = real + scale * (real - self.teacher(noisy, sigma, blank))
-        fake = self.velocity(noisy, sigma, conditions)
-        return clean_from_velocity(noisy, real, sigma), clean_from_velocity(noisy, fake, sigma)
+                real = real + scale * (real - self.teacher(noisy, level, blank))
+        return real, self.velocity(noisy, level, conditions)
 
-    def logits(self, noisy: Tensor, sigma: Tensor, given: Conditions | Given) -> list[Tensor]:
+    def logits(self, noisy: Tensor, level: Tensor, given: Conditions | Given) -> list[Tensor]:
         """How real every head finds each noisy sample: [B] per head."""
         with self._watching() as seen:
-            self.velocity(noisy, sigma, given)
+            self.velocity(noisy, level, given)
         rows, columns = token_grid(self.teacher.dit.config, *noisy.shape[3:])
         grid = (noisy.shape[2] // self.teacher.dit.config.patch[0], rows, columns)
         count = grid[0] * rows * columns
         pairs = zip(self.heads, seen, strict=True)
         return [head(tokens[:, -count:], grid) for head, tokens in pairs]
+
+    def verdicts(
+        self, draws: Sequence[Tensor], level: Tensor, given: Conditions | Given
+    ) -> list[list[Tensor]]:
+        """Logits of several draws of the same windows: per draw, then per head [B]."""
+        # As draws of one window they share its history, which is then computed once.
+        together = torch.stack(list(draws), 1).flatten(0, 1)
+        logits = self.logits(together, level.repeat_interleave(len(draws)), given)
+        apart = [logit.unflatten(0, (-1, len(draws))).unbind(1) for logit in logits]
+        return [list(of_draw) for of_draw in zip(*apart, strict=True)]
 
     @contextmanager
     def _watching(self) -> Iterator[list[Tensor]]:

@@ -1,38 +1,51 @@
-"""Stage `distill`: a few-step student from a many-step teacher, by three losses in any mix.
+"""Stage `distill`: a few-step student from a many-step teacher, by four losses in any mix.
 
-- regression: the student's sample against the teacher's many-step sample from the same noise
-  (alone, this is the ODE initialisation);
+- points: each stage's end from the teacher's own start of it, against the teacher's end: the ODE
+  initialisation, as a step of its own from which a second one goes on by the others;
+- regression: the student's sample against the teacher's many-step sample from the same noise (in a
+  model without a pyramid that is the same, for it has one stage);
 - matching: move samples from where the critic sees the student to where the teacher sees data;
 - adversarial: heads on several blocks of the critic compare samples with real clips.
 
 Histories are real ones (teacher forcing), corrupted, a share of them from the student's own
-finished samples. The student runs its own steps and only the one at which it stops is
-differentiated. Critic and generator take turns.
+finished samples. The student runs its own steps and of each stage only the one at which it stops
+is differentiated. Critic and generator take turns. In a pyramid, samples are scored at a stage
+drawn per turn; the released model's are scored at full size by a teacher without a pyramid.
 
 Legend: B windows, C channels, T target latents, h w rows and columns.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from helios_core.sampling.pyramid import check_pyramid
 from training.data.bank import OwnBank
 from training.data.corruption import CorruptionConfig, corrupt
 from training.data.windows import LatentSet, Window, WindowConfig, gather
 from training.lora import AdapterConfig
 from training.losses.adversarial import critic_loss, generator_loss, smoothness
 from training.losses.distribution import matching_loss
-from training.losses.flow import clean_from_velocity, flow_loss, mix
-from training.memory.backward import Term, backward_through, backward_together
-from training.rollout import FEW_STEPS, euler_chunk, even_levels
+from training.losses.flow import flow_loss
+from training.memory.backward import (
+    Term,
+    backward_each,
+    backward_sum,
+    backward_through,
+    backward_together,
+)
+from training.memory.offload import Lodger, Resident
+from training.rollout import FEW_STEPS
 from training.stages import world as worlds
 from training.stages.context import StepContext
 from training.stages.critic import Critic, frozen
 from training.stages.judge import Judge
-from training.stages.world import Conditions, Given
+from training.stages.way import Leg, Noises, Way, student_plan
+from training.stages.world import Conditions
 from training.trainer.draw import Draw
 from training.trainer.loop import LoopConfig
 from training.trainer.player import OptimiserConfig, Player
@@ -42,6 +55,8 @@ from training.trainer.player import OptimiserConfig, Player
 class Weights:
     """Weight of each loss; 0 leaves its part out."""
 
+    points: float = 0.0
+    """Of each stage's end on the teacher's way."""
     regression: float = 1.0
     matching: float = 0.0
     adversarial: float = 0.0
@@ -60,10 +75,15 @@ class DistillConfig:
     held: str
     codec: str
     teacher: str
-    """Step that published the teacher; the student starts as its copy."""
+    """Step that published the teacher."""
+    student: str = ""
+    """Step that published the student to go on from; empty = it starts as the teacher's copy."""
     sigmas: tuple[float, ...] = FEW_STEPS
-    """Noise levels of the student's steps."""
+    """Noise levels of the student's steps, of a model without a pyramid."""
+    steps: tuple[int, ...] = ()
+    """The student's steps in each stage of a pyramid, coarse to fine; empty = no pyramid."""
     teacher_steps: int = 8
+    """In each stage."""
     weights: Weights = field(default_factory=Weights)
     guidance: float = 0.0
     """Extra weight of the teacher's text direction in real scores."""
@@ -74,7 +94,7 @@ class DistillConfig:
     """Blocks that a head watches."""
     head_width: int = 64
     score_sigma: tuple[float, float] = (0.02, 0.98)
-    """Noise levels at which samples are scored and judged."""
+    """Noise levels, in a pyramid of the stage, at which samples are scored and judged."""
     shake: float = 0.1
     """Size of the disturbance by which smoothness is measured."""
     windows: WindowConfig = field(default_factory=WindowConfig)
@@ -86,6 +106,9 @@ class DistillConfig:
     """Free each loss's activations before the next is computed."""
     checkpoint_blocks: bool = False
     """Recompute blocks in the backward pass instead of keeping their activations."""
+    offload: bool = False
+    """Keep the teacher's weights in host memory while the student works; they come back beside
+    what it does last."""
     optimiser: OptimiserConfig = field(default_factory=lambda: OptimiserConfig(lr=1e-4))
     critic_optimiser: OptimiserConfig = field(
         default_factory=lambda: OptimiserConfig(lr=2e-4, ema=0.0)
@@ -99,10 +122,15 @@ class DistillStage:
         self.config, self.context = config, context
         self.batch = config.batch
         self.data = LatentSet.load(context.folder(config.latents), context.device)
-        self.student = worlds.load(context.final(config.teacher), context.device)
+        self.student = worlds.load(context.final(config.student or config.teacher), context.device)
         for param in self.student.text.parameters():  # type: ignore[attr-defined] - a module of ours
             param.requires_grad_(False)
         self.student.dit.checkpoint_blocks = config.checkpoint_blocks
+        plan = student_plan(config.sigmas, config.steps)
+        rows, columns = self.data.latents.shape[2:]
+        patch = self.student.dit.config.patch
+        check_pyramid(rows, columns, stages=plan.stages, patch=patch)
+        self.way = Way(plan, config.teacher_steps)
         self.teacher = worlds.load(context.final(config.teacher), context.device)
         self.teacher.requires_grad_(False)
         self.critic: Critic | None = None
@@ -112,9 +140,17 @@ class DistillStage:
             self._players["critic"] = Player(
                 self.critic.named_parameters(), config.critic_optimiser
             )
+        # After the critic, whose adapter goes where the teacher's weights are.
+        self.lodger = Lodger(self.teacher, context.device) if config.offload else Resident()
         self.bank = OwnBank(self.data.latents)
         self.judge = Judge(
-            context, self.student, config.held, config.codec, config.windows, sigmas=config.sigmas
+            context,
+            self.student,
+            config.held,
+            config.codec,
+            config.windows,
+            sigmas=config.sigmas,
+            plan=plan if config.steps else None,
         )
 
     def modules(self) -> dict[str, nn.Module]:
@@ -132,6 +168,7 @@ class DistillStage:
         return "generator" if step % every == every - 1 else "critic"
 
     def backward(self, turn: str, draw: Draw, samples: int) -> dict[str, Tensor]:
+        self.lodger.prefetch()
         window = self.data.sample(self.config.batch, self.config.windows, draw)
         past, _ = self.bank.mixed_history(
             self.data.latents, window.past, self.config.own_share, draw
@@ -139,80 +176,113 @@ class DistillStage:
         past = corrupt(past, self.config.corruption, draw)
         with torch.no_grad(), self.context.autocast():
             conditions = self.student.conditions(window, past, draw)  # the text encoder is frozen
-        noise = draw.normal(*gather(self.data.latents, window.target).shape)
+        noises = self.way.noises(gather(self.data.latents, window.target).shape, draw)
         if turn == "critic":
-            return self._critic_turn(window, conditions, noise, draw)
-        return self._generator_turn(window, conditions, noise, draw)
+            return self._critic_turn(window, conditions, noises, draw)
+        return self._generator_turn(window, conditions, noises, draw)
 
     # -- student -------------------------------------------------------------------------------
-    def sample(self, given: Given, noise: Tensor, stop: int, *, differentiate: bool) -> Tensor:
-        """The student's clean guess at step `stop`, reached by its own earlier steps."""
-        clean = noise
-        for step, sigma in enumerate(self.config.sigmas[: stop + 1]):
-            level = noise.new_full((len(noise),), sigma)
-            with torch.set_grad_enabled(differentiate and step == stop):
-                noisy = mix(clean.detach(), noise, level)
-                clean = clean_from_velocity(noisy, self.student(noisy, level, given), level)
-        return clean
-
     def _generator_turn(
-        self, window: Window, conditions: Conditions, noise: Tensor, draw: Draw
+        self, window: Window, conditions: Conditions, noises: Noises, draw: Draw
     ) -> dict[str, Tensor]:
-        stop = int(draw.integers(0, len(self.config.sigmas), 1))
-        with self.context.autocast():
-            given = self.student.given(conditions, noise.shape[2])
-            made = self.sample(given, noise, stop, differentiate=True)
-        if stop == len(self.config.sigmas) - 1:
-            self.bank.write(window.target.flatten(), made.detach().transpose(1, 2).flatten(0, 1))
-        terms = self._generator_terms(conditions, noise, draw)
-        through = backward_through if self.config.split_backward else backward_together
-        if self.critic is None:
-            values = through(made, terms)
-        else:
-            with frozen(self.critic):
-                values = through(made, terms)
+        weights = self.config.weights
+        stops, values = self.way.stops(draw), {}
+        legs: list[Leg] = []
+        if weights.points or weights.regression:
+            legs = self._teach(conditions, noises)
+        if weights.points:
+            values["points"] = self._points(conditions, legs, stops)
+        if weights.regression or self.critic is not None:
+            if self.critic is not None:
+                self.lodger.prefetch()  # again, if it has shown the way
+            made = self._sample(conditions, noises, stops, differentiate=True)
+            if self.way.finishes(stops):
+                finished = made.detach().transpose(1, 2).flatten(0, 1)
+                self.bank.write(window.target.flatten(), finished)
+            values |= self._through(made, self._terms(conditions, made, legs, draw))
         return {**values, "loss": torch.stack(list(values.values())).sum()}
 
-    def _generator_terms(
-        self, conditions: Conditions, noise: Tensor, draw: Draw
+    def _points(self, conditions: Conditions, legs: list[Leg], stops: list[int]) -> Tensor:
+        """Each stage by itself, so that one stage's activations are alive at a time."""
+        values = []
+        for index, (leg, stop) in enumerate(zip(legs, stops, strict=True)):
+            with self.context.autocast():
+                given = self.student.given(conditions, leg.start.shape[2])
+                guess = self.way.guess(
+                    self.student, given, index, leg.start, stop, differentiate=True
+                )
+            loss = self.config.weights.points * (guess - leg.end).square().mean()
+            loss.backward()
+            values.append(loss.detach())
+        return torch.stack(values).sum()
+
+    def _sample(
+        self, conditions: Conditions, noises: Noises, stops: list[int], *, differentiate: bool
+    ) -> Tensor:
+        with torch.set_grad_enabled(differentiate), self.context.autocast():
+            given = self.student.given(conditions, noises[0].shape[2])
+            return self.way.sample(self.student, given, noises, stops, differentiate=differentiate)
+
+    def _through(self, made: Tensor, terms: dict[str, Term]) -> dict[str, Tensor]:
+        """Backward through the terms and down into the student."""
+        through = backward_through if self.config.split_backward else backward_together
+        return through(made, terms, during=self._scoring())
+
+    @contextmanager
+    def _scoring(self) -> Iterator[None]:
+        """The critic unmoved and its weights here, if there is one."""
+        if self.critic is None:
+            yield
+            return
+        with frozen(self.critic), self.lodger.visiting():
+            yield
+
+    def _terms(
+        self, conditions: Conditions, made: Tensor, legs: list[Leg], draw: Draw
     ) -> dict[str, Term]:
         """Each loss as a function of the sample."""
         weights = self.config.weights
         terms: dict[str, Term] = {}
         if weights.regression:
-            goal = self._teacher_sample(conditions, noise)
+            goal = legs[-1].end
             terms["regression"] = lambda x: weights.regression * (x - goal).square().mean()
         if weights.matching:
-            match = self._matching_term(conditions, noise, draw)
+            match = self._matching_term(conditions, made, draw)
             terms["matching"] = lambda x: weights.matching * match(x)
         if weights.adversarial:
-            sigma, other = self._score_noise(noise, draw)
-            terms["adversarial"] = lambda x: (
-                weights.adversarial
-                * generator_loss(self._logits(mix(x, other, sigma), sigma, conditions))
-            )
+            fool = self._adversarial_term(conditions, made, draw)
+            terms["adversarial"] = lambda x: weights.adversarial * fool(x)
         return terms
 
-    def _teacher_sample(self, conditions: Conditions, noise: Tensor) -> Tensor:
+    def _teach(self, conditions: Conditions, noises: Noises) -> list[Leg]:
         """Many steps from the same noise."""
-        levels = even_levels(self.config.teacher_steps)
-        with torch.no_grad(), self.context.autocast():
-            if self.critic is None:
-                return euler_chunk(self.teacher, conditions, noise, levels)
-            with self.critic.adapter.switched(False):
-                return euler_chunk(self.teacher, conditions, noise, levels)
+        plain = nullcontext() if self.critic is None else self.critic.adapter.switched(False)
+        with plain, self.lodger.visiting(), self.context.autocast():
+            return self.way.teach(self.teacher, conditions, noises)
 
-    def _matching_term(self, conditions: Conditions, noise: Tensor, draw: Draw) -> Term:
+    def _matching_term(self, conditions: Conditions, like: Tensor, draw: Draw) -> Term:
         assert self.critic is not None
-        critic = self.critic
-        sigma, other = self._score_noise(noise, draw)
+        critic, at = self.critic, self.way.scored(like, self.config.score_sigma, draw)
         blank = self._blank(conditions) if self.config.guidance else None
 
         def term(x: Tensor) -> Tensor:
-            noisy = mix(x.detach(), other, sigma)
+            point = at(x)
             with self.context.autocast():
-                real, fake = critic.scores(noisy, sigma, conditions, blank, self.config.guidance)
-            return matching_loss(x, real, fake).float()
+                real, fake = critic.scores(
+                    point.noisy, point.level, conditions, blank, self.config.guidance
+                )
+            return matching_loss(point.line.end, point.end(real), point.end(fake)).float()
+
+        return term
+
+    def _adversarial_term(self, conditions: Conditions, like: Tensor, draw: Draw) -> Term:
+        assert self.critic is not None
+        critic, at = self.critic, self.way.scored(like, self.config.score_sigma, draw)
+
+        def term(x: Tensor) -> Tensor:
+            point = at(x)
+            with self.context.autocast():
+                return generator_loss(critic.logits(point.noisy, point.level, conditions))
 
         return term
 
@@ -222,45 +292,29 @@ class DistillStage:
             hidden, mask = self.student.text.encode([""] * len(conditions.hidden))
         return replace(conditions, hidden=hidden, mask=mask)
 
-    def _score_noise(self, like: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
-        low, high = self.config.score_sigma
-        return low + (high - low) * draw.uniform(len(like)), draw.normal(*like.shape)
-
     # -- critic --------------------------------------------------------------------------------
     def _critic_turn(
-        self, window: Window, conditions: Conditions, noise: Tensor, draw: Draw
+        self, window: Window, conditions: Conditions, noises: Noises, draw: Draw
     ) -> dict[str, Tensor]:
-        stop = int(draw.integers(0, len(self.config.sigmas), 1))
-        with torch.no_grad(), self.context.autocast():
-            given = self.student.given(conditions, noise.shape[2])
-            made = self.sample(given, noise, stop, differentiate=False)
+        made = self._sample(conditions, noises, self.way.stops(draw), differentiate=False)
         losses: dict[str, Callable[[], Tensor]] = {}
         losses["flow"] = self._follow(made, conditions, draw)
         if self.config.weights.adversarial:
             real = gather(self.data.latents, window.target)
             losses["heads"] = self._judge(made, real, conditions, draw)
-        values = {}
-        if self.config.split_backward:
-            for name, loss in losses.items():
-                value = loss()
-                value.backward()
-                values[name] = value.detach()
-        else:
-            computed = {name: loss() for name, loss in losses.items()}
-            torch.stack(list(computed.values())).sum().backward()
-            values = {name: value.detach() for name, value in computed.items()}
+        with self.lodger.visiting():
+            values = backward_each(losses) if self.config.split_backward else backward_sum(losses)
         return {**values, "loss": torch.stack(list(values.values())).sum()}
 
     def _follow(self, made: Tensor, conditions: Conditions, draw: Draw) -> Callable[[], Tensor]:
         """The adapter learns the student's distribution by flow matching."""
         assert self.critic is not None
-        critic = self.critic
-        sigma, noise = self._score_noise(made, draw)
+        critic, point = self.critic, self.way.scored(made, self.config.score_sigma, draw)(made)
 
         def loss() -> Tensor:
             with self.context.autocast():
-                velocity = critic.velocity(mix(made, noise, sigma), sigma, conditions)
-            return flow_loss(velocity, made, noise).mean()
+                velocity = critic.velocity(point.noisy, point.level, conditions)
+            return flow_loss(velocity, clean=point.line.end, noise=point.line.start).mean()
 
         return loss
 
@@ -268,32 +322,24 @@ class DistillStage:
         self, made: Tensor, real: Tensor, conditions: Conditions, draw: Draw
     ) -> Callable[[], Tensor]:
         """The heads learn to tell samples from real latents, both noised alike."""
-        sigma, noise = self._score_noise(made, draw)
-        shake = self.config.shake * draw.normal(*real.shape)
+        at = self.way.scored(made, self.config.score_sigma, draw)
+        truth, own = at(real), at(made)
+        shake = self.config.shake * draw.normal(*truth.noisy.shape)
         weights = self.config.weights
 
         def loss() -> Tensor:
-            noised = mix(real, noise, sigma)
-            draws = [noised, mix(made, noise, sigma)]
+            assert self.critic is not None
+            draws = [truth.noisy, own.noisy]
             if weights.smooth:
-                draws.append(noised + shake)
-            # As draws of one window they share its history, which is then computed once.
-            together = torch.stack(draws, 1).flatten(0, 1)
-            logits = self._logits(together, sigma.repeat_interleave(len(draws)), conditions)
-            apart = [logit.unflatten(0, (-1, len(draws))).unbind(1) for logit in logits]
-            of_real, of_made = [a[0] for a in apart], [a[1] for a in apart]
+                draws.append(truth.noisy + shake)
+            with self.context.autocast():
+                of_real, of_made, *shaken = self.critic.verdicts(draws, truth.level, conditions)
             value = weights.heads * critic_loss(of_real, of_made)
-            if weights.smooth:
-                shaken = [a[2] for a in apart]
-                value = value + weights.heads * weights.smooth * smoothness(of_real, shaken)
+            for logits in shaken:
+                value = value + weights.heads * weights.smooth * smoothness(of_real, logits)
             return value
 
         return loss
-
-    def _logits(self, noisy: Tensor, sigma: Tensor, conditions: Conditions) -> list[Tensor]:
-        assert self.critic is not None
-        with self.context.autocast():
-            return self.critic.logits(noisy, sigma, conditions)
 
     # -- results -------------------------------------------------------------------------------
     def evaluate(self) -> dict[str, float]:

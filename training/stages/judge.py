@@ -54,31 +54,33 @@ class Judge:
         *,
         sigmas: Sequence[float] = FEW_STEPS,
         sample: Sampler = sample_chunk,
+        plan: SamplerPlan | None = None,
         chunks: int = 12,
         count: int = 24,
     ) -> None:
+        """`plan` samples through a pyramid; without one, `sample` does along `sigmas`."""
         self.context, self.world, self.codec_step = context, world, codec
         self.data = LatentSet.load(context.folder(held), context.device)
         self.chunks, self.count = chunks, count
-        self.sigmas, self.sample = tuple(sigmas), sample
+        self.sigmas, self.sample, self.plan = tuple(sigmas), sample, plan
         self.windows = replace(windows, **PLAIN)
         self.long = replace(self.windows, targets=windows.targets * chunks)
 
     @torch.no_grad()
     def figures(self, run: Run | None = None) -> dict[str, float]:
-        """Flow loss, error of the next chunk and of a rollout, relative to repeating the last."""
-        loss = self._loss()
+        """Error of the next chunk and of a rollout, also over repeating the last; flow loss."""
         truth, made, still = run or self.rollout()
         error = (made - truth).square().mean((0, 1, 3, 4))  # per latent of the rollout
         idle = (still - truth).square().mean((0, 1, 3, 4))
         step = self.windows.targets
         figures = {
-            "flow": loss,
             "next": float(error[:step].mean()),
             "next_over_repeat": float(error[:step].mean() / idle[:step].mean()),
             "rollout": float(error.mean()),
             "rollout_over_repeat": float(error.mean() / idle.mean()),
         }
+        if self.plan is None:
+            figures["flow"] = self._loss()
         return {**figures, "score": figures["rollout"]}
 
     @torch.no_grad()
@@ -138,6 +140,8 @@ class Judge:
 
     def chunk(self, given: Conditions, noise: Tensor) -> Tensor:
         """Clean latents of one chunk."""
+        if self.plan is not None:
+            return pyramid_chunk(self.world, given, noise, self.plan)
         return self.sample(self.world, given, noise, self.sigmas)
 
     @cached_property

@@ -2,15 +2,18 @@
 
 The next chunk from true history, and 64 frames on its own pictures; against the truth and against
 the codec's own reconstruction of it (what a perfect transformer would reach), beside repeating the
-last frame and the rotation homography of the known camera motion.
+last frame and the rotation homography of the known camera motion. In decibels, and in LPIPS where
+weights for it are given.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from helios_core.world_api import World
 from training.evaluation import metrics
+from training.evaluation.lpips import Lpips
 from training.evaluation.oracle import Episode, OracleConfig, oracle_episodes
 from training.evaluation.playing import continue_past, next_chunks
 from training.evaluation.report import Report
@@ -34,17 +37,20 @@ class FidelityConfig:
     past: int = 80
     """Frames of the truth that the world sees first, as long as its memory."""
     seed: int = 0
+    lpips: str = ""
+    """Safetensors file of LPIPS weights; empty = no LPIPS."""
 
 
 def run(world: World, config: FidelityConfig, report: Report) -> None:
+    distance = Lpips(config.lpips) if config.lpips else None  # first, for its mistakes are quick
     info = world.info
     oracle = OracleConfig(
         count=config.clips, past=config.past, future=config.frames, seed=config.seed
     )
     episodes = oracle_episodes(oracle, height=info.height, width=info.width)
     _codec(world, episodes, report)
-    _next(world, episodes, config, report)
-    _free(world, episodes, config, report)
+    _next(world, episodes, config, report, distance)
+    _free(world, episodes, report, distance)
 
 
 def reconstruct(world: World, episodes: list[Episode]) -> np.ndarray:
@@ -79,7 +85,13 @@ def _codec(world: World, episodes: list[Episode], report: Report) -> None:
     report.figure("fidelity.codec_psnr_fast_turns", Figure.of(values[fastest], unit=" dB"))
 
 
-def _next(world: World, episodes: list[Episode], config: FidelityConfig, report: Report) -> None:
+def _next(
+    world: World,
+    episodes: list[Episode],
+    config: FidelityConfig,
+    report: Report,
+    distance: Lpips | None,
+) -> None:
     made, truth = next_chunks(world, episodes, stride=config.stride)
     chunk = made.shape[1]
     last, warped = [], []
@@ -88,11 +100,8 @@ def _next(world: World, episodes: list[Episode], config: FidelityConfig, report:
         for at in range(0, len(e.future) - chunk + 1, config.stride):
             last.append(np.repeat(seen[at : at + 1], chunk, 0))
             warped.append(_turned(seen[at], e.poses[at : at + chunk + 1]))
-    scores = {
-        "world": metrics.psnr(truth, made).mean(1),
-        "repeat": metrics.psnr(truth, np.stack(last)).mean(1),
-        "rotation": metrics.psnr(truth, np.stack(warped)).mean(1),
-    }
+    guesses = {"world": made, "repeat": np.stack(last), "rotation": np.stack(warped)}
+    scores = {name: metrics.psnr(truth, guess).mean(1) for name, guess in guesses.items()}
     per_clip = len(truth) // len(episodes)
     # Chunks of one clip are not independent: intervals are over clips.
     scores = {name: values.reshape(-1, per_clip).mean(1) for name, values in scores.items()}
@@ -101,6 +110,22 @@ def _next(world: World, episodes: list[Episode], config: FidelityConfig, report:
     for other in ("repeat", "rotation"):
         gain = scores["world"] - scores[other]
         report.figure(f"fidelity.next_chunk_gain.{other}", Figure.of(gain, unit=" dB"))
+    if distance is not None:
+        of_clips = {n: g.reshape(len(episodes), -1, *g.shape[2:]) for n, g in guesses.items()}
+        _lpips("next_chunk", distance, truth.reshape(of_clips["world"].shape), of_clips, report)
+
+
+def _lpips(
+    of: str,
+    distance: Lpips,
+    truth: np.ndarray,
+    guesses: Mapping[str, np.ndarray],
+    report: Report,
+) -> None:
+    """Mean LPIPS of each clip of [N, F, H, W, 3]."""
+    for name, guess in guesses.items():
+        far = [distance(t, g).mean() for t, g in zip(truth, guess, strict=True)]
+        report.figure(f"fidelity.{of}_lpips.{name}", Figure.of(far))
 
 
 def _turned(picture: np.ndarray, poses: np.ndarray) -> np.ndarray:
@@ -113,19 +138,15 @@ def _turned(picture: np.ndarray, poses: np.ndarray) -> np.ndarray:
     return np.stack(out)
 
 
-def _free(world: World, episodes: list[Episode], config: FidelityConfig, report: Report) -> None:
+def _free(world: World, episodes: list[Episode], report: Report, distance: Lpips | None) -> None:
     made = continue_past(world, episodes)
     frames = made.shape[1]
     truth = np.stack([e.future[:frames] for e in episodes])
     best = reconstruct(world, episodes)[:, :frames]
     repeat = np.stack([np.repeat(e.past[-1:], frames, 0) for e in episodes])
     warped = np.stack([_turned(e.past[-1], e.poses[: frames + 1]) for e in episodes])
-    errors = {
-        "world": metrics.squared_error(truth, made),
-        "codec": metrics.squared_error(truth, best),
-        "repeat": metrics.squared_error(truth, repeat),
-        "rotation": metrics.squared_error(truth, warped),
-    }
+    guesses = {"world": made, "codec": best, "repeat": repeat, "rotation": warped}
+    errors = {name: metrics.squared_error(truth, guess) for name, guess in guesses.items()}
     for name, error in errors.items():
         report.figure(
             f"fidelity.free_psnr.{name}",
@@ -135,6 +156,8 @@ def _free(world: World, episodes: list[Episode], config: FidelityConfig, report:
     report.figure("fidelity.free_psnr.world_to_codec", Figure.of(against, unit=" dB"))
     ssim = [metrics.ssim(t, m).mean() for t, m in zip(truth, made, strict=True)]
     report.figure("fidelity.free_ssim.world", Figure.of(ssim))
+    if distance is not None:
+        _lpips("free", distance, truth, guesses, report)
     worst = [metrics.pooled_psnr(e, POOL).min() for e in errors["world"]]
     report.figure("fidelity.free_psnr.worst_window", Figure.of(worst, unit=" dB"))
     curves = {name: metrics.to_psnr(e.mean(0)) for name, e in errors.items()}
