@@ -76,6 +76,16 @@ def test_the_critic_learns_to_see_what_is_blurred():
     assert (logits[32:].mean(1) < 0).float().mean() > 0.9
 
 
+def test_one_batch_is_overfitted(stage):
+    stage.config = replace(stage.config, adversarial=0.0)
+    stage.streams.config = replace(stage.streams.config, length=1)  # begun anew: always the same
+    losses = []
+    for step in range(80):
+        losses.append(float(stage.backward("world", Draw(0, 0), step)["loss"]))
+        stage.players()["world"].step(step, 10**6)
+    assert losses[-1] < 0.3 * losses[0]
+
+
 def _plain(stage, **windows):
     return stage.data.sample(4, replace(stage.config.windows, **windows), Draw(1, 0))
 
