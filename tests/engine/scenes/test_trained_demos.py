@@ -134,8 +134,9 @@ def test_a_demo_on_the_trained_pack_shows_its_weather(path, world, judge):
     clip = np.stack(watcher.frames)
     assert len(clip) > 10 * fps and clip.std() > 5
     late, rows = [], []
-    ends = [frame for frame, _ in watcher.changes()][1:] + [len(clip)]
-    for (frame, weather), end in zip(watcher.changes(), ends, strict=True):
+    changes = watcher.changes()
+    ends = [*(frame for frame, _ in changes), len(clip)][1:]
+    for (frame, weather), end in zip(changes, ends, strict=True):
         # Half a second more than allowed, because the judge has to hold it for as long.
         stop = min(end, frame + round((WITHIN + 0.5) * fps))
         seconds = seen_after(judge, clip[frame:stop], weather, fps)
