@@ -8,12 +8,11 @@ import torch
 
 from tests.training import tiny
 from training.data.windows import WindowConfig, gather
-from training.lora import AdapterConfig
 from training.memory.offload import Lodger
 from training.rollout import euler_chunk, even_levels, sample_chunk
 from training.stages import world as worlds
 from training.stages.base import BaseConfig, BaseStage
-from training.stages.distill import DistillConfig, DistillStage, Weights
+from training.stages.distill import Weights
 from training.trainer.draw import Draw
 from training.trainer.loop import LoopConfig
 from training.trainer.player import OptimiserConfig
@@ -32,26 +31,12 @@ def root(tmp_path_factory):
         windows=WINDOWS, batch=32, optimiser=OptimiserConfig(lr=3e-3, warmup=100, ema=0),
     )  # fmt: skip
     torch.manual_seed(0)
-    stage = BaseStage(config, tiny.context(root, "teacher"), LoopConfig(samples=10**6))
-    for step in range(120):
-        stage.backward("world", Draw(0, step), 0)
-        stage.player.step(step * 32, 10**6)
-    final = root / "teacher" / "final"
-    final.mkdir(parents=True)
-    worlds.save(final, stage.world)
+    tiny.teach(BaseStage(config, tiny.context(root, "teacher"), LoopConfig(samples=10**6)), root)
     return root
 
 
 def make(root, **changes):
-    settings = {
-        "latents": "latents", "held": "held", "codec": "codec", "teacher": "teacher",
-        "windows": WINDOWS, "batch": 16, "head_blocks": (0, 1), "head_width": 8,
-        "critic": AdapterConfig(rank=4), "critic_steps": 2,
-        "optimiser": OptimiserConfig(lr=1e-3, warmup=0, ema=0),
-    }  # fmt: skip
-    config = DistillConfig(**{**settings, **changes})
-    torch.manual_seed(1)
-    return DistillStage(config, tiny.context(root, "student"), LoopConfig())
+    return tiny.student(root, **{"windows": WINDOWS, **changes})
 
 
 def grads(stage, player):

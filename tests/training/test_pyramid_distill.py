@@ -11,12 +11,11 @@ from helios_core.sampling.plan import SamplerPlan, few_steps
 from helios_core.sampling.pyramid import shrink
 from tests.training import tiny
 from training.data.windows import WindowConfig, gather
-from training.lora import AdapterConfig
 from training.losses.pyramid import stage_line
 from training.recipe import Recipe, StepConfig
 from training.rollout import StartNoise, euler_chunk, even_levels, pyramid_chunk, sample_chunk
 from training.stages import world as worlds
-from training.stages.distill import DistillConfig, DistillStage, Weights
+from training.stages.distill import Weights
 from training.stages.mid import MidConfig, MidStage
 from training.stages.way import Way
 from training.steps import run
@@ -42,26 +41,13 @@ def root(tmp_path_factory):
         optimiser=OptimiserConfig(lr=3e-3, warmup=100, ema=0),
     )  # fmt: skip
     torch.manual_seed(0)
-    stage = MidStage(config, tiny.context(root, "teacher"), LoopConfig(samples=10**6))
-    for step in range(120):
-        stage.backward("world", Draw(0, step), 0)
-        stage.player.step(step * 32, 10**6)
-    final = root / "teacher" / "final"
-    final.mkdir(parents=True)
-    worlds.save(final, stage.world)
+    tiny.teach(MidStage(config, tiny.context(root, "teacher"), LoopConfig(samples=10**6)), root)
     return root
 
 
 def make(root, **changes):
-    settings = {
-        "latents": "latents", "held": "held", "codec": "codec", "teacher": "teacher",
-        "steps": (1, 1, 1), "windows": WINDOWS, "batch": 16, "own_share": 0.0,
-        "head_blocks": (0, 1), "head_width": 8, "critic": AdapterConfig(rank=4), "critic_steps": 2,
-        "optimiser": OptimiserConfig(lr=1e-3, warmup=0, ema=0),
-    }  # fmt: skip
-    config = DistillConfig(**{**settings, **changes})
-    torch.manual_seed(1)
-    return DistillStage(config, tiny.context(root, "student"), LoopConfig())
+    settings = {"steps": (1, 1, 1), "windows": WINDOWS, "own_share": 0.0}
+    return tiny.student(root, **{**settings, **changes})
 
 
 def train(stage, steps):

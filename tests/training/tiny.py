@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -10,7 +11,15 @@ from helios_core.codecs.tiny import TinyCodec, TinyCodecConfig
 from helios_core.text.small import SmallTextConfig
 from training import artifacts
 from training.data import shards
+from training.lora import AdapterConfig
+from training.stages import world as worlds
+from training.stages.base import BaseStage
 from training.stages.context import StepContext
+from training.stages.distill import DistillConfig, DistillStage
+from training.stages.mid import MidStage
+from training.trainer.draw import Draw
+from training.trainer.loop import LoopConfig
+from training.trainer.player import OptimiserConfig
 
 CHANNELS, ROWS, COLUMNS, TEMPORAL = 4, 4, 4, 2
 MODEL = {"width": 32, "layers": 2, "head_dim": 16, "history_sizes": [4, 2, 1],
@@ -75,3 +84,25 @@ def data(root: Path, scale: int = 1) -> None:
         shards.write(root / name / "0.safetensors", enlarged)
     (root / "codec" / "final").mkdir(parents=True)
     artifacts.save(root / "codec" / "final", "codec", "tiny_codec", codec())
+
+
+def teach(stage: BaseStage | MidStage, root: Path) -> None:
+    """Train a world for a moment and publish it as step `teacher`; its batch is 32."""
+    for step in range(120):
+        stage.backward("world", Draw(0, step), 0)
+        stage.player.step(step * 32, 10**6)
+    final = root / "teacher" / "final"
+    final.mkdir(parents=True)
+    worlds.save(final, stage.world)
+
+
+def student(root: Path, **changes: Any) -> DistillStage:
+    """A stage that distils step `teacher`."""
+    settings = {
+        "latents": "latents", "held": "held", "codec": "codec", "teacher": "teacher",
+        "batch": 16, "head_blocks": (0, 1), "head_width": 8, "critic": AdapterConfig(rank=4),
+        "critic_steps": 2, "optimiser": OptimiserConfig(lr=1e-3, warmup=0, ema=0),
+    }  # fmt: skip
+    torch.manual_seed(1)
+    config = DistillConfig(**{**settings, **changes})
+    return DistillStage(config, context(root, "student"), LoopConfig())
