@@ -206,11 +206,8 @@ class SharpenStage:
         """[B,1,1,1,1]: 0 where the critic does not see what came before."""
         plain = self.config.batch - self.config.streams.count
         hidden = draw.chance(self.config.blind, self.config.streams.count)
-        return (
-            torch.cat([hidden.new_zeros(plain), hidden])
-            .logical_not()
-            .float()[:, None, None, None, None]
-        )
+        shown = torch.cat([hidden.new_zeros(plain), hidden]).logical_not()
+        return shown.float().view(-1, 1, 1, 1, 1)
 
     @torch.no_grad()
     def _told(self, window: Window) -> Tensor:
