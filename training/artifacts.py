@@ -21,6 +21,7 @@ from training.trainer.parallel import whole
 KINDS = {
     "tiny_codec": ("helios_core.codecs.tiny", "TinyCodecConfig", "TinyCodec"),
     "helios": ("helios_core.transformer", "TransformerConfig", "HeliosTransformer"),
+    "reader": ("training.stages.reader", "ReaderShape", "Reader"),
     "small_text": ("helios_core.text.small", "SmallTextConfig", "SmallTextEncoder"),
 }
 """Kind to module, config class and class."""

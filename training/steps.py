@@ -32,6 +32,7 @@ STAGES = {
     "base": ("training.stages.base", "BaseConfig", "BaseStage"),
     "mid": ("training.stages.mid", "MidConfig", "MidStage"),
     "finetune": ("training.stages.finetune", "FinetuneConfig", "FinetuneStage"),
+    "reader": ("training.stages.reader", "ReaderConfig", "ReaderStage"),
     "sharpen": ("training.stages.sharpen", "SharpenConfig", "SharpenStage"),
     "distill": ("training.stages.distill", "DistillConfig", "DistillStage"),
 }

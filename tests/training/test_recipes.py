@@ -111,7 +111,7 @@ for name in ("omegaconf", "yaml", "av", "pyarrow", "pygame", "matplotlib", "PIL"
 import training.data.render
 from training.worlds.wilds import captions, episodes, events, policies, world
 from training.__main__ import main
-sys.exit(main([sys.argv[1], "--only", "forecast,near,sharpen-near,sharpen"]))
+sys.exit(main([sys.argv[1], "--only", "forecast,near,sharpen-near,reader,sharpen"]))
 """
 
 
@@ -123,7 +123,9 @@ def test_a_frozen_recipe_runs_on_a_bare_machine(tmp_path):
         for step in ("near", "sharpen-near", "sharpen")
         for k, v in settings.items()
     ]
-    plan += [f"forecast.settings.{k}={k}" for k in ("latents", "held")]
+    plan += [
+        f"{step}.settings.{k}={k}" for step in ("forecast", "reader") for k in ("latents", "held")
+    ]
     loaded = recipe.load("wilds-nano", [*tiny(tmp_path), *plan])
     toy.data(tmp_path)
     frozen = tmp_path / "frozen.json"

@@ -17,7 +17,11 @@ from training.stages.sharpen import (
     Critic,
     SharpenConfig,
     SharpenStage,
+    Trust,
+    Wish,
+    bounded,
     detail,
+    trusted_error,
 )
 from training.trainer.draw import Draw
 from training.trainer.loop import LoopConfig
@@ -94,15 +98,31 @@ def test_truth_counts_less_the_longer_a_run_has_been_its_own(stage):
     for step in range(3):
         stage.backward("critic", Draw(0, step), step)
     trust = stage._trust(_plain(stage, text_to_video=0.0))
-    assert torch.equal(trust[:4], torch.ones(4))
-    assert (trust[4:] <= 1).all() and (trust[4:] < 1).any()
+    for part in trust:
+        assert torch.equal(part[:4], torch.ones(4))
+        assert (part[4:] <= 1).all() and (part[4:] < 1).any()
+    assert (trust.means >= trust.details).all() and (trust.means > trust.details).any()
 
 
 def test_truth_is_hardly_a_goal_where_nobody_could_know_it(stage):
     stage.streams.config = replace(stage.streams.config, retold=1.0)
     stage.backward("critic", Draw(0, 0), 0)
     trust = stage._trust(_plain(stage, text_to_video=1.0))
-    assert torch.equal(trust, torch.tensor([FROM_NOTHING] * 4 + [0.0] * 4))
+    assert torch.equal(trust.details, torch.tensor([FROM_NOTHING] * 4 + [0.0] * 4))
+    assert torch.equal(trust.means, torch.tensor([1.0] * 4 + [0.0] * 4))
+
+
+def test_rows_and_details_are_trusted_apart():
+    truth = torch.zeros(2, 3, 1, 4, 6)
+    shifted = torch.ones_like(truth)  # rows are off and nothing else
+    uneven = torch.tensor([1.0, -1.0] * 3).expand_as(truth)  # rows are right
+    details, means = torch.tensor([0.5, 1.0]), torch.tensor([1.0, 0.0])
+    trust = Trust(details, means)
+    assert float(trusted_error(shifted, truth, trust)) == pytest.approx(0.5)
+    assert float(trusted_error(uneven, truth, trust)) == pytest.approx(0.75)
+    both = Trust(torch.ones(2), torch.ones(2))
+    made = torch.randn(2, 3, 1, 4, 6, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(trusted_error(made, truth, both), made.square().mean())
 
 
 def test_the_critic_is_shown_truth_under_a_foreign_text_or_foreign_actions(stage):
@@ -119,26 +139,25 @@ def test_the_critic_sees_some_runs_without_their_past_and_all_other_windows_with
     assert (seen[:, :4] == 1).all() and 0.3 < float(seen[:, 4:].mean()) < 0.7
 
 
-def test_the_critics_gradient_is_made_as_large_as_the_errors(stage):
+def test_the_gradient_of_a_wish_is_made_as_large_as_the_errors(stage):
     last = stage.world.dit.local.leave.weight
     error, wanted = torch.tensor([[3.0, 0.0, 4.0]]), torch.tensor([[0.0, 100.0, 0.0]])
-    three = last.flatten()[None, :3] * 1.0
-    weight = stage._learn((three * error).sum(), (three * wanted).sum(), three)
-    torch.testing.assert_close(weight, torch.tensor(0.05))  # 5 over 100
-    torch.testing.assert_close(last.grad.flatten()[:3], torch.tensor([3.0, 5.0, 4.0]))
+    made = last.flatten()[None, :3] * 1.0
+    wishes = [Wish(1.0, (made * wanted).sum()), Wish(0.5, (made * wanted.roll(1)).sum())]
+    weights = stage._learn((made * error).sum(), wishes, made)
+    torch.testing.assert_close(torch.stack(weights), torch.tensor([0.05, 0.025]))  # 5 over 100
+    torch.testing.assert_close(last.grad.flatten()[:3], torch.tensor([3.0, 5.0, 6.5]))
     last.grad = None
-    three = last.flatten()[None, :3] * 1.0
-    weight = stage._learn((three * error).sum(), (three * wanted * 0.01).sum(), three)
+    made = last.flatten()[None, :3] * 1.0
+    faint = Wish(1.0, (made * wanted * 0.01).sum())
+    (weight,) = stage._learn((made * error).sum(), [faint], made)
     torch.testing.assert_close(weight, torch.tensor(HEAVIEST))
 
 
-def test_a_window_that_ran_away_does_not_drown_the_others(stage):
-    last = stage.world.dit.local.leave.weight
-    three = last.flatten()[:3, None] * 1.0  # three windows
-    wanted = torch.tensor([[1.0], [1.0], [1000.0]])
-    stage._learn((three * 4.0).sum(), (three * wanted).sum(), three)
-    followed = last.grad.flatten()[:3] - 4.0
-    torch.testing.assert_close(followed[2], STRONGEST * followed[0])
+def test_a_window_that_ran_away_does_not_drown_the_others():
+    pull = bounded(torch.tensor([[1.0], [1.0], [1000.0], [0.0], [0.0], [0.0]]))
+    assert pull.flatten().tolist() == [1.0, 1.0, pytest.approx(STRONGEST), 0.0, 0.0, 0.0]
+    assert torch.equal(bounded(torch.zeros(2, 3)), torch.zeros(2, 3))
 
 
 def test_detail_is_what_a_blur_takes_away():

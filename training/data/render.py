@@ -25,6 +25,9 @@ from training.stages.context import StepContext
 from training.trainer.draw import stream_seed
 from training.trainer.progress import Progress
 
+GOALS = 0.6
+"""Share of an event's wordings that say what it leads to: most prompts say what is to be seen."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
@@ -49,7 +52,7 @@ class RenderConfig:
     """Clips per shard."""
     workers: int = 1
     """Processes that render, one CPU thread each."""
-    event_seconds: float = 20.0
+    event_seconds: float = 10.0
     """Mean time between events (rain starts, night falls, ...) of a clip; 0 = none. Half of it in
     lively parts."""
     event_hold_seconds: float = 6.0
@@ -143,7 +146,7 @@ def render_clips(config: RenderConfig, job: ShardJob, device: str) -> shards.Cli
     frames = torch.empty(shape, dtype=torch.uint8, device=device)
     actions = torch.empty(job.clips, job.frames, SPEC.size)
     walk = Walk(config.policy_frames, LIVELY if job.lively else SHARES, rng)
-    notes = Captions(config, FPS, job.clips, rng, goals=job.lively)
+    notes = Captions(config, FPS, job.clips, rng)
     between = config.event_seconds * FPS * (0.5 if job.lively else 1.0)
     for frame in range(job.frames):
         action = walk.act(wilds, frame)
@@ -195,16 +198,9 @@ class Captions:
     KEYS = ("biome", "time", "weather", "landmark", "landmark_side", "campfire_burns")
 
     def __init__(
-        self,
-        config: RenderConfig,
-        fps: int,
-        clips: int,
-        rng: np.random.Generator,
-        *,
-        goals: bool,
+        self, config: RenderConfig, fps: int, clips: int, rng: np.random.Generator
     ) -> None:
-        """`goals`: an event is also captioned by what it leads to, as a player may type that."""
-        self.rng, self.wordings, self.goals = rng, config.wordings, goals
+        self.rng, self.wordings = rng, config.wordings
         self.every = max(1, round(config.caption_seconds * fps))
         self.hold = round(config.event_hold_seconds * fps)
         self.known: list[tuple] = [()] * clips
@@ -226,9 +222,10 @@ class Captions:
                 self.known[i] = now
 
     def _told(self, event: str, facts: dict[str, Any]) -> str:
+        """What happens, or what it leads to, for a player may type either."""
         from training.worlds.wilds.captions import change_caption, goal_caption
 
-        goal = self.goals and self.rng.random() < 0.5
+        goal = self.rng.random() < GOALS
         return (goal_caption if goal else change_caption)(event, facts, self.rng)
 
     def _say(self, clip: int, frame: int, words: Callable[[], str]) -> None:

@@ -30,6 +30,9 @@ class StreamConfig:
     """Chunks after which a run begins anew elsewhere."""
     retold: float = 0.0
     """Chance, with every chunk, that a run is told another clip's text from there on."""
+    from_text: float = 0.0
+    """Share of runs that begin from a text alone, as a session may; half of the others begin from
+    one picture, the rest from footage."""
 
 
 class Runs(NamedTuple):
@@ -58,7 +61,8 @@ class Streams:
         """The next chunk of every run, runs that are over begun anew."""
         self._renew(config, draw)
         clip, begun, _, now, _ = self.runs
-        return self.data.window(clip, now, begun, begun, config, draw)
+        anchor = torch.where(now > begun, begun, -1)  # its first chunk is no run's own anchor
+        return self.data.window(clip, now, begun, anchor, config, draw)
 
     def retold(self, window: Window, draw: Draw) -> Window:
         """The same window as `window` gave, with the texts that the runs are told."""
@@ -88,8 +92,10 @@ class Streams:
         clip, start = self.data.targets(count, self.chunk, draw)
         start = start.clamp(min=self.data.align)  # something real stands before it
         clip = torch.where(start + self.chunk <= self.data.lengths[clip], clip, old.clip)
-        still = draw.host_uniform(count) < 0.5  # half of them begin from one picture
-        begun = (start - torch.where(still, 1, config.history)).clamp(min=0)
+        kind = draw.host_uniform(count)
+        text = self.config.from_text
+        known = torch.where(kind < text + (1 - text) / 2, 1, config.history)
+        begun = (start - torch.where(kind < text, 0, known)).clamp(min=0)
         new = Runs(clip, begun, start, start, torch.full_like(start, -1))
         self.runs = Runs(*(torch.where(over, n, o) for n, o in zip(new, old, strict=True)))
 

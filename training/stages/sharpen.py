@@ -4,13 +4,14 @@ A few-step guess is a mean, and a mean of means is fog. A small critic of convol
 three latents in a row, the two before and the new one, with what was typed and pressed, and says
 place by place how much more real they are than the true ones. Half of the windows are ordinary
 ones, half are runs of the world's own (training.data.streams), so that what must look real is what
-it makes after seconds; some runs are told another text midway and have only the critic to please.
+it makes after seconds; some runs are told another text midway and have no truth to go by. A reader
+(`reader`) says whether the actions and the text can be read off what was made as off the truth.
 Not distillation from a many-step teacher: that is `distill`.
 
 Legend: B windows, C channels, h w rows and columns, E width of what the critic is told.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -20,8 +21,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from helios_core.local import blocks, channels_last, through
+from training import artifacts
 from training.data.bank import OwnBank
-from training.data.streams import StreamConfig, Streams
+from training.data.streams import Runs, StreamConfig, Streams
 from training.data.windows import LatentSet, Window, WindowConfig, gather, join
 from training.losses.adversarial import pair_loss, smoothness
 from training.losses.flow import clean_from_velocity, mix
@@ -31,6 +33,7 @@ from training.stages.context import StepContext
 from training.stages.critic import frozen
 from training.stages.judge import Judge
 from training.stages.origin import Origin, open_world
+from training.stages.readings import Asked, Readings
 from training.stages.world import Given
 from training.trainer.draw import Draw
 from training.trainer.loop import LoopConfig
@@ -66,6 +69,13 @@ class SharpenConfig:
     streams: StreamConfig = field(default_factory=lambda: StreamConfig(count=16, length=24))
     faith: float = 12.0
     """Chunks of its own after which the truth counts a third as a goal: the two have parted."""
+    faith_in_means: float = 24.0
+    """The same for the mean of each row of a picture: sky, horizon and ground keep their places
+    long after trees and rocks have parted."""
+    reader: str = ""
+    """Step that published a reader; empty = none, and then `readings` count nothing."""
+    readings: tuple[float, float] = (0.5, 0.5)
+    """As `adversarial`, for what is read: the actions, the text."""
     batch: int = 32
     """Windows per step, streams among them."""
     adversarial: float = 1.0
@@ -105,6 +115,21 @@ class Shown(NamedTuple):
     """[B,C,3,h,w]"""
     told: Tensor
     """[B,E]"""
+
+
+class Trust(NamedTuple):
+    """How far the truth is a goal for each window, [B]."""
+
+    details: Tensor
+    means: Tensor
+    """Of each row of a picture."""
+
+
+class Wish(NamedTuple):
+    """Something beside the truth that a world is to please."""
+
+    weight: float
+    loss: Tensor
 
 
 class Critic(nn.Module):
@@ -151,6 +176,7 @@ class SharpenStage:
             "world": Player(taught.items(), config.optimiser),
             "critic": Player(self.critic.named_parameters(), config.critic_optimiser),
         }
+        self.readings = self._readings()
         self.streams = Streams(self.data, OwnBank(self.data.latents), config.streams, 1)
         self.judge = Judge(
             context, self.world, config.held, config.codec, config.windows, sigmas=config.sigmas
@@ -161,6 +187,13 @@ class SharpenStage:
             if any(name.startswith(f"dit.{part}") for part in self.config.taught):
                 parameter.requires_grad_(True)
                 yield name, parameter
+
+    def _readings(self) -> Readings | None:
+        if not self.config.reader:
+            return None
+        folder = self.context.final(self.config.reader)
+        reader = artifacts.load(folder, "reader", self.context.device)
+        return Readings(reader, self.data, self.world, self.context)  # type: ignore[arg-type]
 
     def modules(self) -> dict[str, nn.Module]:
         return {"world": self.world, "critic": self.critic}
@@ -187,7 +220,8 @@ class SharpenStage:
         real = Shown(torch.cat([before * seen, truth], 2), self._told(window))
         fake = Shown(torch.cat([own * seen, made], 2), self._told(asked))
         if turn == "world":
-            values = self._world_turn(real, fake, self._trust(plain))
+            wishes = self._wishes(self._asked(asked, plain), own, made, draw)
+            values = self._world_turn(real, fake, made, self._trust(plain), wishes)
         else:
             values = self._critic_turn(real, fake, draw)
         self.streams.advance(runs, made.detach()[-config.streams.count :])
@@ -215,16 +249,35 @@ class SharpenStage:
         hidden, _ = self.world.encode(window.texts)
         return torch.cat([hidden.float().mean(1), window.actions.flatten(1)], 1)
 
-    def _world_turn(self, real: Shown, fake: Shown, trust: Tensor) -> dict[str, Tensor]:
-        made = fake.three[:, :, -1]
-        errors = (made - real.three[:, :, -1]).square().mean((1, 2, 3))
-        error = (errors * trust).mean()
+    def _asked(self, window: Window, plain: Window) -> Asked:
+        """The windows, and latents of which it is true what each is told."""
+        told = self.streams.runs.text.to(self.data.device)
+        own = window.target[len(plain.target) :, 0]
+        return Asked(window, torch.cat([plain.target[:, 0], torch.where(told >= 0, told, own)]))
+
+    def _wishes(self, asked: Asked, own: Tensor, made: Tensor, draw: Draw) -> dict[str, Wish]:
+        """What the reader wants of the world."""
+        if self.readings is None:
+            return {}
+        of_actions, of_text = self.config.readings
+        return {
+            "actions": Wish(of_actions, self.readings.actions(asked, own, made)),
+            "text": Wish(of_text, self.readings.text(asked, made, draw)),
+        }
+
+    def _world_turn(
+        self, real: Shown, fake: Shown, made: Tensor, trust: Trust, wishes: dict[str, Wish]
+    ) -> dict[str, Tensor]:
+        error = trusted_error(made, real.three[:, :, -1:], trust)
         with frozen(self.critic):
             with torch.no_grad():
                 above = self._judged(real)
             wanted = pair_loss(self._judged(fake), above)
-            weight = self._learn(error, wanted, fake.three)
-        return {"loss": error.detach(), "adversarial": wanted.detach(), "weight": weight}
+            wishes = {"adversarial": Wish(self.config.adversarial, wanted), **wishes}
+            weights = self._learn(error, list(wishes.values()), made)
+        values = {name: wish.loss.detach() for name, wish in wishes.items()}
+        weighed = {f"weight_{name}": w for name, w in zip(wishes, weights, strict=True)}
+        return {"loss": error.detach(), **values, **weighed}
 
     def _judged(self, *shown: Shown) -> Tensor:
         """Logits [B,places] of the critic."""
@@ -232,33 +285,41 @@ class SharpenStage:
             three, told = (torch.cat(parts) for parts in zip(*shown, strict=True))
             return self.critic(three, told).flatten(1)
 
-    def _trust(self, plain: Window) -> Tensor:
-        """How far the truth is a goal for each window [B]: little where there is nothing to go by,
-        not at all where a run was told another text; less the longer a run has been its own."""
-        real = torch.where(plain.past[:, -1] >= 0, 1.0, FROM_NOTHING)
-        runs = self.streams.runs
-        age = (runs.now - runs.start).to(real)
-        return torch.cat([real, torch.exp(-age / self.config.faith) * (runs.text < 0).to(real)])
+    def _trust(self, plain: Window) -> Trust:
+        """How far the truth is a goal: little where there is nothing to go by, not at all where a
+        run was told another text; less the longer a run has been its own."""
+        config, device = self.config, self.data.device
+        runs = Runs(*(part.to(device) for part in self.streams.runs))
+        fresh = torch.zeros(len(plain.target), device=device)
+        known = torch.cat([plain.past[:, -1] >= 0, runs.begun < runs.start])
+        age = torch.cat([fresh, (runs.now - runs.start).float()])
+        untold = torch.cat([fresh + 1, (runs.text < 0).float()])
+        of_details = torch.where(known, 1.0, FROM_NOTHING)
+        return Trust(
+            details=of_details * untold * torch.exp(-age / config.faith),
+            means=untold * torch.exp(-age / config.faith_in_means),
+        )
 
-    def _learn(self, error: Tensor, wanted: Tensor, three: Tensor) -> Tensor:
-        """Backward through both; returns the weight of the critic's wish.
+    def _learn(self, error: Tensor, wishes: Sequence[Wish], made: Tensor) -> list[Tensor]:
+        """Backward through all; returns what each wish weighs.
 
-        Its gradient gets `adversarial` times the size that the error's has, at the last layer.
+        Its gradient gets `weight` times the size that the error's has, at the last layer.
         """
         assert self.world.dit.local is not None
         last = self.world.dit.local.leave.weight
-        to_truth, to_critic = (torch.autograd.grad(loss, three)[0] for loss in (error, wanted))
-        sizes = to_critic.flatten(1).norm(dim=1)
-        bounded = (STRONGEST * sizes.median() / (sizes + 1e-12)).clamp(max=1)
-        to_critic = to_critic * bounded.view(-1, *[1] * (three.ndim - 1))
-        of_error, of_wanted = (
-            torch.autograd.grad(three, last, slope, retain_graph=True)[0].norm()
-            for slope in (to_truth, to_critic)
-        )
-        share = (of_error / (of_wanted + 1e-6)).clamp(max=HEAVIEST)
-        weight = self.config.adversarial * share
-        three.backward(to_truth + weight * to_critic)
-        return weight
+
+        def size(slope: Tensor) -> Tensor:
+            return torch.autograd.grad(made, last, slope, retain_graph=True)[0].norm()
+
+        (slope,) = torch.autograd.grad(error, made)
+        of_error, weights = size(slope), []
+        for wish in wishes:
+            pull = bounded(torch.autograd.grad(wish.loss, made)[0])
+            share = (of_error / (size(pull) + 1e-6)).clamp(max=HEAVIEST)
+            weights.append(wish.weight * share)
+            slope = slope + weights[-1] * pull
+        made.backward(slope)
+        return weights
 
     def _critic_turn(self, real: Shown, fake: Shown, draw: Draw) -> dict[str, Tensor]:
         other = Shown(real.three, self._mismatched(real.told, draw))
@@ -305,6 +366,21 @@ class SharpenStage:
     def publish(self, folder: Path) -> None:
         worlds.save(folder, self.world)
         self.judge.picture(self.context.rundir.samples / "final.png")
+
+
+def trusted_error(made: Tensor, truth: Tensor, trust: Trust) -> Tensor:
+    """Squared error of [B,C,1,h,w], split into the means of rows and what is left of them."""
+    apart = made - truth
+    means = apart.mean(-1, keepdim=True)
+    of_details, of_means = (x.square().mean((1, 2, 3, 4)) for x in (apart - means, means))
+    return (of_details * trust.details + of_means * trust.means).mean()
+
+
+def bounded(pull: Tensor) -> Tensor:
+    """Slopes [B,...], none more than STRONGEST times as large as the median window's."""
+    sizes = pull.flatten(1).norm(dim=1)
+    bound = (STRONGEST * sizes[sizes > 0].median() / (sizes + 1e-12)).clamp(max=1).nan_to_num(1.0)
+    return pull * bound.view(-1, *[1] * (pull.ndim - 1))
 
 
 def detail(latents: Tensor) -> Tensor:

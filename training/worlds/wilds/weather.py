@@ -28,9 +28,10 @@ WEATHERS: dict[str, tuple[float, ...]] = {
     "aurora": (0.12, 0.00, 0.0, 0.0, 0.0, 0.0, 1.0, 0.2),
 }
 NAMES: tuple[str, ...] = tuple(WEATHERS)
-SETTLE = 2.5
-"""Seconds in which a change of weather covers 63 % of its way."""
-COVERING = 14.0
+SETTLE = 0.8
+"""Seconds in which a change of weather covers 63 % of its way: whoever types one wants to see it
+within three."""
+COVERING = 1.5
 """Seconds in which falling snow whitens the ground by 63 %."""
 
 

@@ -1,0 +1,74 @@
+"""Whether a world's latents read as the true ones do: its actions, and what its text says.
+
+A frozen reader (training.stages.reader) looks at what the world made and at what is true under the
+same actions and the same text. A world is never asked to show more than the truth does, for a
+reader can be pleased by exaggeration. Not here: how the reader learns, how much its wishes weigh.
+
+Legend: B windows, S >= B sentences, C channels, h w rows and columns, A action channels.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from training.data.windows import LatentSet, Window, gather
+from training.stages.context import StepContext
+from training.stages.reader import Reader, mistaken, spread_of
+from training.stages.world import TrainWorld
+from training.trainer.draw import Draw
+
+OTHERS = 96
+"""Sentences of other moments that a latent might say instead."""
+
+
+class Asked(NamedTuple):
+    """What the windows of a batch are asked to show."""
+
+    window: Window
+    """With the texts that they are told."""
+    says: Tensor
+    """[B] a latent of the data that is truly as the text says."""
+
+
+class Readings:
+    """A reader, and the true latents that it compares with."""
+
+    def __init__(
+        self, reader: Reader, data: LatentSet, world: TrainWorld, context: StepContext
+    ) -> None:
+        self.reader, self.data, self.world, self.context = reader, data, world, context
+        self.spread = spread_of(data)
+
+    def actions(self, asked: Asked, own: Tensor, made: Tensor) -> Tensor:
+        """How far apart the actions read; own past [B,C,2,h,w], made [B,C,1,h,w].
+
+        Only windows count that follow footage or a run of their own, and were told their actions.
+        """
+        window = asked.window
+        before = window.past[:, -2:]
+        follows = (before[:, 0] == window.target[:, 0] - 2) & window.action_mask
+        with self.context.autocast():
+            with torch.no_grad():
+                true = gather(self.data.latents, torch.cat([before, window.target], 1))
+                wanted = self.reader.actions(true)
+            read = self.reader.actions(torch.cat([own, made], 2))
+        apart = functional.smooth_l1_loss(
+            read / self.spread, wanted / self.spread, reduction="none"
+        ).mean(1)
+        return (apart * follows).sum() / follows.sum().clamp(min=1)
+
+    def text(self, asked: Asked, made: Tensor, draw: Draw) -> Tensor:
+        """How much less what was made [B,C,1,h,w] says its text than the truth would."""
+        others = draw.integers(0, len(self.data.latents), OTHERS)
+        texts = asked.window.texts + self.data.texts_at(others, 0.0, draw)
+        told = torch.tensor([bool(t) for t in asked.window.texts], device=made.device)
+        with torch.no_grad():
+            said = self.world.encode(texts)[0].float().mean(1)
+        with self.context.autocast():
+            with torch.no_grad():
+                true = gather(self.data.latents, asked.says[:, None])[:, :, 0]
+                fair = mistaken(self.reader.match(true, said), texts)
+            less = functional.relu(mistaken(self.reader.match(made[:, :, 0], said), texts) - fair)
+        return (less * told).sum() / told.sum().clamp(min=1)
