@@ -73,3 +73,13 @@ def test_only_what_present_runs_made_is_kept(tmp_path):
     list(_go_on(streams, 9))
     ages = (streams.runs.now - streams.runs.start).sum()
     assert 0 < len(streams.alive()) <= ages < int(streams.bank.known.sum())
+
+
+def test_a_run_from_text_alone_never_sees_footage(tmp_path):
+    streams = _streams(tmp_path, length=3, from_text=1.0)
+    for window, _ in _go_on(streams, 5):
+        ages = streams.runs.now - streams.runs.start
+        shown = streams.history(window)
+        assert (window.past[ages == 0] == -1).all()  # not even its own target as an anchor
+        assert ((shown == 7) | (shown == 0)).all()
+        assert (shown[ages > 0][:, :, 0] == 7).all()  # what it made first is its anchor

@@ -24,6 +24,7 @@ from training.data.corruption import CorruptionConfig, corrupt
 from training.data.windows import LatentSet, Window, WindowConfig, gather
 from training.stages.context import StepContext
 from training.stages.origin import Origin, open_world
+from training.stages.world import ActionPath
 from training.trainer.draw import Draw
 from training.trainer.loop import LoopConfig
 from training.trainer.player import OptimiserConfig, Player
@@ -162,7 +163,7 @@ class ReaderStage:
         self.batch = config.batch
         self.data = LatentSet.load(context.folder(config.latents), context.device)
         self.held = LatentSet.load(context.folder(config.held), context.device)
-        self.world = open_world(Origin.named(config.origin, None), context, self.data)
+        self.world = open_world(Origin.named(config.origin, ActionPath()), context, self.data)
         self.world.requires_grad_(False)
         shape = ReaderShape(
             channels=self.data.latents.shape[1], text=self.world.dit.config.text_dim,
