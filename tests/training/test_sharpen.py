@@ -14,7 +14,6 @@ from training.stages.sharpen import (
     FROM_NOTHING,
     HEAVIEST,
     STRONGEST,
-    Critic,
     SharpenConfig,
     SharpenStage,
     Trust,
@@ -23,6 +22,7 @@ from training.stages.sharpen import (
     detail,
     trusted_error,
 )
+from training.stages.sharpen_critic import Critic
 from training.trainer.draw import Draw
 from training.trainer.loop import LoopConfig
 from training.trainer.player import OptimiserConfig

@@ -20,7 +20,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from helios_core.local import blocks, channels_last, through
 from training import artifacts
 from training.data.bank import OwnBank
 from training.data.streams import Runs, StreamConfig, Streams
@@ -34,6 +33,7 @@ from training.stages.critic import frozen
 from training.stages.judge import Judge
 from training.stages.origin import Origin, open_world
 from training.stages.readings import Asked, Readings
+from training.stages.sharpen_critic import Critic, Shown
 from training.stages.world import Given
 from training.trainer.draw import Draw
 from training.trainer.loop import LoopConfig
@@ -108,15 +108,6 @@ STRONGEST = 3.0
 largest where a window has run away."""
 
 
-class Shown(NamedTuple):
-    """What the critic looks at."""
-
-    three: Tensor
-    """[B,C,3,h,w]"""
-    told: Tensor
-    """[B,E]"""
-
-
 class Trust(NamedTuple):
     """How far the truth is a goal for each window, [B]."""
 
@@ -130,26 +121,6 @@ class Wish(NamedTuple):
 
     weight: float
     loss: Tensor
-
-
-class Critic(nn.Module):
-    """Three latents in a row to a logit per place, told text and actions."""
-
-    TOLD = 64
-
-    def __init__(self, channels: int, text: int, actions: int, width: int, count: int) -> None:
-        super().__init__()
-        self.tell = nn.Linear(text + actions, self.TOLD)
-        self.enter = nn.Conv2d(3 * channels, width, 3, padding=1)
-        self.layers = blocks(width, self.TOLD, count)
-        self.leave = nn.Conv2d(width, 1, 3, padding=1)
-        channels_last(self)
-
-    def forward(self, three: Tensor, told: Tensor) -> Tensor:
-        """[B,C,3,h,w] and [B,E] to [B,h,w]."""
-        told = functional.silu(self.tell(told))
-        x = through(three.flatten(1, 2), self.enter, self.layers, told)
-        return self.leave(functional.silu(x))[:, 0].float()
 
 
 class SharpenStage:
