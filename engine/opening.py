@@ -56,6 +56,10 @@ class OpeningConfig:
     """`fp32` or `bf16`; None for what suits this machine."""
     threads: int | None = None
     """Threads of a CPU; None for what suits this machine."""
+    graphs: bool = False
+    """Replay pyramid stages as CUDA graphs."""
+    codec_device: str | None = None
+    """Another device that codes and decodes."""
     actions: Path | None = None
     """A script of actions."""
     user_bindings: Path | None = None
@@ -99,7 +103,14 @@ def open_play(
     pack = pack or default_pack()
     if world is None or world.info.name != pack:
         on_loading(f"loading {pack}", 0.2)
-        world = load(pack, device=config.device, dtype=config.dtype, threads=config.threads)
+        world = load(
+            pack,
+            device=config.device,
+            dtype=config.dtype,
+            threads=config.threads,
+            graphs=config.graphs,
+            codec_device=config.codec_device,
+        )
     world = _avoiding(world, scene)
     info = world.info
     if saved is not None:
@@ -152,6 +163,8 @@ def load(
     device: str | None = None,
     dtype: str | None = None,
     threads: int | None = None,
+    graphs: bool = False,
+    codec_device: str | None = None,
 ) -> World:
     """A world by name or folder, computed as asked for or as suits this machine."""
     from helios_core.packs import load_world
@@ -162,7 +175,16 @@ def load(
 
     long = {"fp32": "float32", "bf16": "bfloat16", None: None}
     choice = choose(device=device, dtype=long.get(dtype, dtype), threads=threads)
-    return load_world(pack, device=choice.device, dtype=choice.dtype, threads=choice.threads)
+    if graphs and not choice.device.startswith("cuda"):
+        raise ValueError(f"graphs want a CUDA device, not {choice.device}: leave --graphs out")
+    return load_world(
+        pack,
+        device=choice.device,
+        dtype=choice.dtype,
+        threads=choice.threads,
+        graphs=graphs,
+        codec_device=codec_device,
+    )
 
 
 def _read_what(

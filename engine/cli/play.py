@@ -27,6 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", help="cpu or cuda; measured once if not given")
     add("--dtype", choices=["fp32", "bf16"], help="measured once if not given")
     add("--threads", type=int, metavar="N", help="of the CPU; measured once if not given")
+    add("--graphs", action="store_true", help="replay CUDA graphs; for a pack that fits on the GPU")
+    add("--codec-device", metavar="NAME", help="code and decode elsewhere, such as cuda:1")
     add("--actions", type=Path, metavar="FILE", help="scripted input, `0-23: move_forward`")
     add("--frames", type=int, metavar="N", help="stop after so many frames")
     add("--record", type=Path, metavar="DIR", help="record a rollout dataset from the start")
@@ -73,6 +75,8 @@ def opening_config(args: argparse.Namespace) -> Any:
         device=args.device,
         dtype=args.dtype,
         threads=args.threads,
+        graphs=args.graphs,
+        codec_device=args.codec_device,
         actions=args.actions,
         user_bindings=None if args.headless else user_folder("config") / "bindings.yaml",
         live=not args.headless,

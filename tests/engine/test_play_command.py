@@ -14,9 +14,13 @@ import pytest
 from engine.cli import main
 from engine.input.events import Command
 from engine.video import png_bytes, read_clip
+from helios_core.codecs.beside import BesideCodec
+from helios_core.packs import build
 from tests.engine.playing import play
 
 ROOT = Path(__file__).resolve().parents[2]
+
+PLAINLY = ("--pack", "random", "--device", "cpu", "--dtype", "fp32", "--threads", "1")
 
 
 def helios(*arguments: object, capsys=None) -> tuple[int, str, str]:
@@ -51,6 +55,20 @@ def test_a_headless_play_is_the_same_every_time(tmp_path, script, capsys):
     assert out.split("frame hash ")[1] != hashes[0], "the script matters"
 
 
+def test_the_codec_can_be_elsewhere(capsys, monkeypatch):
+    made = []
+
+    def beside(*given):
+        made.append(BesideCodec(*given))
+        return made[-1]
+
+    monkeypatch.setattr(build, "BesideCodec", beside)
+    given = ("play", "--headless", "--frames", 8, *PLAINLY)
+    plain, other = (helios(*given, *a, capsys=capsys) for a in ((), ("--codec-device", "cpu")))
+    assert plain[0] == other[0] == 0 and len(made) == 1
+    assert plain[1].split("frame hash ")[1] == other[1].split("frame hash ")[1]
+
+
 def test_a_recording_is_a_dataset(tmp_path, script, capsys):
     from engine.rollouts.reader import RolloutDataset
 
@@ -77,6 +95,8 @@ def test_a_recording_is_a_dataset(tmp_path, script, capsys):
         (["--headless", "--pack", "null", "--frames", "4", "--image", "no.png"], "no such file"),
         (["--headless", "--pack", "null", "--frames", "4", "--out", "a.avi"], "mp4"),
         (["--headless", "--pack", "null", "--frames", "4", "--device", "tpu"], "not known"),
+        (["--headless", "--frames", "4", *PLAINLY, "--codec-device", "tpu"], "not known"),
+        (["--headless", "--frames", "4", *PLAINLY, "--graphs"], "graphs want a CUDA device"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_2(arguments, sentence, capsys, tmp_path, monkeypatch):
