@@ -56,11 +56,16 @@ few=(); [ "$size" = tiny ] && few=(--repeats 2 --warmup 1)
 bench kernels 90 kernels "${few[@]}"
 bench dit 120 dit "${few[@]}"
 bench train 60 train "${few[@]}"
+if [ "$size" = tiny ] || "$python" -c 'import sys, torch; sys.exit(torch.cuda.device_count() < 2)'; then
+  bench context 60 context "${few[@]}"
+else
+  echo "context: skipped, it shares a forward between two GPUs and here is one"
+fi
 against=()
 if "$python" -c 'from diffusers import HeliosPyramidPipeline' 2>/dev/null; then
   against=(--against diffusers)
 else
-  echo "diffusers is missing: pipeline runs without the comparison and the Wan codec"; failed=1
+  echo "diffusers is missing: the pipeline does not run, its codec and its rival come from there"; failed=1
 fi
 [ "$size" = tiny ] || few=(--repeats 3 --warmup 1)
 [ ${#against[@]} -eq 0 ] || bench pipeline 200 pipeline "${few[@]}" "${against[@]}"

@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "bench clips": ("engine.cli.bench_clips", "decoded frames per second of a recording"),
     "bench kernels": ("engine.cli.bench_kernels", "fused kernels against their references"),
     "bench dit": ("engine.cli.bench_dit", "one forward pass against the counted floor"),
+    "bench context": ("engine.cli.bench_context", "a forward pass shared by several devices"),
     "bench pipeline": ("engine.cli.bench_pipeline", "whole chunks, against diffusers"),
     "bench train": ("engine.cli.bench_train", "a training step by stage"),
 }

@@ -27,6 +27,15 @@ def test_a_bench_ends_with_one_json_line(name: str, capsys: pytest.CaptureFixtur
         assert all(row["floor_fraction"] > 0 for row in rows if not row["gradient"])
 
 
+def test_processes_that_share_a_forward_make_what_one_makes(capsys) -> None:
+    assert main(["bench", "context", *FEW]) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert report["processes"] == 2 and len(report["rows"]) == 2
+    for row in report["rows"]:
+        assert row["relative_error"] < 2e-5
+        assert row["ratio"] > 0 and row["floor_fraction"] > 0
+
+
 @pytest.mark.full
 def test_the_pipeline_makes_the_frames_of_the_reference(capsys) -> None:
     pytest.importorskip("diffusers")
@@ -42,6 +51,7 @@ def test_the_pipeline_makes_the_frames_of_the_reference(capsys) -> None:
     [
         (["bench", "pipeline", "--steps", "1,x"], "such as 1,1,1"),
         (["bench", "dit", "--repeats", "0"], "at least 1"),
+        (["bench", "context", "--processes", "1"], "at least 2"),
         (["bench", "kernels", "--device", "cuda"], "no CUDA device"),
     ],
 )
