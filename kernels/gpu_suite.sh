@@ -5,8 +5,10 @@
 #   kernels/gpu_suite.sh RESULTS --tiny         # the same on a CPU with tiny sizes: a dry run
 #
 # Needs PyTorch 2.9 or newer, Triton and Python 3.11 or newer, nothing else; no network. pytest runs
-# the tests where it is installed. The comparison needs diffusers: installed, or its wheel unpacked
-# beside the checkout in a folder named by DIFFUSERS (or ./wheels/diffusers).
+# the tests where it is installed. The comparison needs diffusers and what it imports: installed, or
+# beside the checkout in a folder named by DIFFUSERS (or ./wheels/diffusers), which this fills:
+#   pip install --target wheels/diffusers 'diffusers>=0.42,<0.43' 'transformers>=5'
+# compute-sanitizer, where CUDA's tools are installed, watches the kernels' memory accesses.
 # Writes NAME.log and NAME.json per part, and summary.md. Exit code 1 if a part failed.
 set -uo pipefail
 [ $# -ge 1 ] || { echo "usage: kernels/gpu_suite.sh RESULTS [--tiny]" >&2; exit 2; }
@@ -62,13 +64,23 @@ else
   echo "context: skipped, it shares a forward between two GPUs and here is one"
 fi
 against=()
-if "$python" -c 'from diffusers import HeliosPyramidPipeline' 2>/dev/null; then
+# diffusers gives out an empty stand-in of that class where transformers is missing
+if why=$("$python" -c 'import diffusers.pipelines.helios.pipeline_helios_pyramid' 2>&1); then
   against=(--against diffusers)
 else
-  echo "diffusers is missing: the pipeline does not run, its codec and its rival come from there"; failed=1
+  echo "diffusers is missing: the pipeline does not run, its codec and its rival come from there"
+  echo "${why##*$'\n'}"; failed=1
 fi
 [ "$size" = tiny ] || few=(--repeats 3 --warmup 1)
 [ ${#against[@]} -eq 0 ] || bench pipeline 200 pipeline "${few[@]}" "${against[@]}"
+if [ "$size" = tiny ] || ! "$python" -c 'import pytest' 2>/dev/null; then
+  echo "sanitizer: skipped, it watches the tests of compiled kernels"
+elif command -v compute-sanitizer >/dev/null; then
+  part sanitizer 60 compute-sanitizer --tool memcheck --error-exitcode 1 "$python" -m pytest \
+    -m gpu -p no:cacheprovider -W ignore -x tests/kernels/test_triton.py
+else
+  echo "sanitizer: skipped, there is no compute-sanitizer on this machine"
+fi
 "$python" kernels/suite_summary.py "$results" | tee "$results/summary.md"
 echo "$((SECONDS - began)) s in all"
 exit "$failed"
