@@ -27,6 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--flat", type=int, metavar="FRAMES", help="only this: memory over so many headless frames")
     add("--device", help="cpu or cuda")
     add("--dtype", choices=["fp32", "bf16"])
+    add("--graphs", action="store_true", help="replay CUDA graphs; for a pack that fits on the GPU")
+    add("--codec-device", metavar="NAME", help="code and decode elsewhere, such as cuda:1")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -90,7 +92,7 @@ def _play(pack: str, args: argparse.Namespace) -> dict[str, Any]:
     from engine.opening import load
 
     first_frame = command_to_first_frame(pack, args)
-    world = load(pack, device=args.device, dtype=args.dtype)
+    world = load(pack, **_computed(args))
     window = open_window()
     try:
         result = measure_play(world, window, events=args.events)
@@ -144,13 +146,19 @@ def open_window() -> Any:
     )
 
 
+def _computed(args: argparse.Namespace) -> dict[str, Any]:
+    """How the world is to be computed, as `play` and `load` take it."""
+    names = ("device", "dtype", "graphs", "codec_device")
+    return {name: getattr(args, name) for name in names}
+
+
 def command_to_first_frame(pack: str, args: argparse.Namespace) -> float:
     """Seconds from the command line to the end of a run that shows one frame, in a new process."""
     command = [sys.executable, "-m", "engine", "play", "--pack", pack, "--frames", "1"]
     command += ["--headless"]
-    for name in ("device", "dtype"):
-        value = getattr(args, name)
-        command += [f"--{name}", value] if value else []
+    for name, value in _computed(args).items():
+        option = f"--{name.replace('_', '-')}"
+        command += [option] if value is True else [option, value] if value else []
     started = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
@@ -165,7 +173,7 @@ def _flat(args: argparse.Namespace, hardware: dict[str, Any]) -> int:
     from engine.opening import load
 
     pack = (args.pack or ["null"])[0]
-    world = load(pack, device=args.device, dtype=args.dtype)
+    world = load(pack, **_computed(args))
     samples = measure_flatness(world, frames=args.flat, on_frame=progress(args.flat))
     print(f"{'frame':>10} {'resident MB':>12} {'threads':>8} {'files':>6} {'ms per chunk':>13}")
     for s in samples:

@@ -223,6 +223,17 @@ def test_the_flatness_report_ends_in_json(capsys):
     assert "cpu" in report["hardware"]
 
 
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [(["--graphs"], "graphs want a CUDA device"), (["--codec-device", "tpu"], "not known")],
+)
+def test_the_bench_computes_as_play_does(given, sentence, capsys):
+    plainly = ["--pack", "random", "--device", "cpu", "--dtype", "fp32"]
+    for flat in ([], ["--flat", "40"]):
+        code, _, err = helios("bench", "play", "--no-latch", *flat, *plainly, *given, capsys=capsys)
+        assert code == 2 and sentence in err
+
+
 def test_no_display_names_headless(tmp_path):
     hidden = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
     environment = {k: v for k, v in os.environ.items() if k not in hidden}
