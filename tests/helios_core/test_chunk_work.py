@@ -4,6 +4,8 @@ Counted, never timed, so that it says the same on every machine. A bound may be 
 the work is; raising one wants a reason. Run: `pytest tests/helios_core/test_chunk_work.py`.
 """
 
+import statistics
+import time
 from dataclasses import replace
 
 import pytest
@@ -33,7 +35,7 @@ PACKED_LAUNCHES, PACKED_ALLOCATIONS = 1230, 1230
 """In bf16, where every rounding is an operation."""
 
 
-def shipped(dtype: torch.dtype = torch.float32) -> WorldModel:
+def shipped(dtype: torch.dtype = torch.float32, *, packed: bool = True) -> WorldModel:
     """Random weights in the shape of training/recipes/wilds-flow.yaml, packed where that helps."""
     transformer = small(
         channels=24,
@@ -52,7 +54,8 @@ def shipped(dtype: torch.dtype = torch.float32) -> WorldModel:
         codec=ModuleSpec(kind="tiny_codec", config=to_plain(TinyCodecConfig(channels=24))),
     )
     modules = random_modules(manifest, dtype=dtype)
-    pack(modules["transformer"])
+    if packed:
+        pack(modules["transformer"])
     return assemble(manifest, {}, modules, device=CPU, dtype=dtype)
 
 
@@ -89,6 +92,25 @@ def test_work_of_a_chunk_with_packed_weights() -> None:
     assert "aten.gelu.default" not in counted.counts.launches  # part of the product before it
     products = counted.counts.launches["mkldnn._linear_pointwise.default"]
     assert products > 5 * counted.counts.launches["aten.linear.default"]
+
+
+@pytest.mark.full
+@pytest.mark.skipif(not can_pack(torch.zeros(1, 1, dtype=BF16)), reason="no bf16 in oneDNN here")
+def test_fused_products_take_fewer_launches_and_less_time_than_naive_ones() -> None:
+    """Both make chunks in turns, so that the machine's moods hit both alike."""
+    torch.set_num_threads(1)
+    worlds = [shipped(BF16), shipped(BF16, packed=False)]
+    states = [played(world, 2) for world in worlds]
+    fused, naive = (count(w, s).launches for w, s in zip(worlds, states, strict=True))
+    assert naive > 1.1 * fused
+    times: list[list[float]] = [[], []]
+    for _ in range(40):
+        for world, state, taken in zip(worlds, states, times, strict=True):
+            began = time.thread_time()
+            world.advance(state, world.info.spec.zeros(4))
+            taken.append(time.thread_time() - began)
+    fused, naive = map(statistics.median, times)
+    assert naive > 1.05 * fused, (naive, fused)
 
 
 def test_a_later_chunk_is_no_more_work() -> None:
