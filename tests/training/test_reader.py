@@ -10,7 +10,7 @@ from training import artifacts
 from training.data.windows import WindowConfig, gather
 from training.stages import world as worlds
 from training.stages.base import BaseConfig, BaseStage
-from training.stages.reader import Reader, ReaderConfig, ReaderStage, mistaken
+from training.stages.reader import Reader, ReaderConfig, ReaderStage, mistaken, three_of
 from training.stages.readings import Asked, Readings
 from training.trainer.draw import Draw
 from training.trainer.loop import LoopConfig
@@ -42,10 +42,10 @@ def _teach(stage, steps):
 def test_a_reader_learns_what_was_pressed_and_said_and_is_published(stage, tmp_path):
     _teach(stage, 150)
     own = stage.data.sample(64, stage.windows, Draw(5, 0))
-    wrong, _, _ = stage._judge(stage._three(stage.data, own), own)
+    wrong, _, _ = stage._judge(three_of(stage.data, own), own)
     assert float(wrong[stage.data.spec.names.index("look_yaw")].detach()) < 0.5
     said, _ = stage.world.encode([f"world {i}" for i in range(4)])
-    match = stage.reader.match(stage._three(stage.data, own)[:, :, -1], said.mean(1))
+    match = stage.reader.match(three_of(stage.data, own)[:, :, -1], said.mean(1))
     clip = torch.searchsorted(stage.data.starts, own.target[:, 0], right=True) - 1
     early = own.target[:, 0] - stage.data.starts[clip] < 10  # until then these were its words
     assert float((match.argmax(1) == clip)[early].float().mean()) > 0.9
@@ -54,7 +54,7 @@ def test_a_reader_learns_what_was_pressed_and_said_and_is_published(stage, tmp_p
     folder.mkdir()
     stage.publish(folder)
     again = artifacts.load(folder, "reader")
-    three = stage._three(stage.data, own)
+    three = three_of(stage.data, own)
     assert isinstance(again, Reader)
     torch.testing.assert_close(again.actions(three), stage.reader.actions(three))
 

@@ -155,6 +155,11 @@ def spread_of(data: LatentSet) -> Tensor:
     return torch.where(spread > 1e-3, spread, 1.0)
 
 
+def three_of(data: LatentSet, window: Window) -> Tensor:
+    """The two true latents before the target and the target, [B,C,3,h,w]."""
+    return gather(data.latents, torch.cat([window.past[:, -2:], window.target], 1))
+
+
 class ReaderStage:
     """Trains a reader on true latents."""
 
@@ -189,23 +194,18 @@ class ReaderStage:
 
     def backward(self, turn: str, draw: Draw, samples: int) -> dict[str, Tensor]:
         window = self.data.sample(self.config.batch, self.windows, draw)
-        three = corrupt(self._three(self.data, window), self.config.corruption, draw)
+        three = corrupt(three_of(self.data, window), self.config.corruption, draw)
         wrong, surprise, _ = self._judge(three, window)
         loss = wrong.mean() + surprise
         loss.backward()
         return {"loss": loss.detach(), "actions": wrong.mean().detach(), "text": surprise.detach()}
 
-    @staticmethod
-    def _three(data: LatentSet, window: Window) -> Tensor:
-        """The two latents before and the target, [B,C,3,h,w]."""
-        return gather(data.latents, torch.cat([window.past[:, -2:], window.target], 1))
-
     def _judge(self, three: Tensor, window: Window) -> tuple[Tensor, Tensor, Tensor]:
         """Squared error per action channel in units of its spread [A], that of text, its hits."""
-        hidden, _ = self.world.encode(window.texts)
+        said = self.world.gist(window.texts)
         with self.context.autocast():
             read = self.reader.actions(three)
-            match = self.reader.match(three[:, :, -1], hidden.float().mean(1))
+            match = self.reader.match(three[:, :, -1], said)
         told = window.actions.mean((1, 2))
         wrong = ((read - told) / self.spread).square().mean(0)
         surprise = mistaken(match, window.texts)
@@ -217,7 +217,7 @@ class ReaderStage:
         """Unexplained variance per channel, and how often the right sentence is
         more likely than 255 others together."""
         window = self.held.sample(JUDGED, self.windows, Draw(2, 0, self.context.device))
-        wrong, text, hits = self._judge(self._three(self.held, window), window)
+        wrong, text, hits = self._judge(three_of(self.held, window), window)
         names = self.data.spec.names
         figures = {f"left.{n}": float(w) for n, w in zip(names, wrong, strict=True)}
         score = float(wrong.mean() + text)

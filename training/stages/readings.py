@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from training.data.windows import LatentSet, Window, gather
 from training.stages.context import StepContext
-from training.stages.reader import Reader, mistaken, spread_of
+from training.stages.reader import Reader, mistaken, spread_of, three_of
 from training.stages.world import TrainWorld
 from training.trainer.draw import Draw
 
@@ -51,8 +51,7 @@ class Readings:
         follows = (before[:, 0] == window.target[:, 0] - 2) & window.action_mask
         with self.context.autocast():
             with torch.no_grad():
-                true = gather(self.data.latents, torch.cat([before, window.target], 1))
-                wanted = self.reader.actions(true)
+                wanted = self.reader.actions(three_of(self.data, window))
             read = self.reader.actions(torch.cat([own, made], 2))
         apart = functional.smooth_l1_loss(
             read / self.spread, wanted / self.spread, reduction="none"
@@ -65,7 +64,7 @@ class Readings:
         texts = asked.window.texts + self.data.texts_at(others, 0.0, draw)
         told = torch.tensor([bool(t) for t in asked.window.texts], device=made.device)
         with torch.no_grad():
-            said = self.world.encode(texts)[0].float().mean(1)
+            said = self.world.gist(texts)
         with self.context.autocast():
             with torch.no_grad():
                 true = gather(self.data.latents, asked.says[:, None])[:, :, 0]

@@ -217,8 +217,7 @@ class SharpenStage:
     @torch.no_grad()
     def _told(self, window: Window) -> Tensor:
         """Text and actions as the critic reads them [B,E]."""
-        hidden, _ = self.world.encode(window.texts)
-        return torch.cat([hidden.float().mean(1), window.actions.flatten(1)], 1)
+        return torch.cat([self.world.gist(window.texts), window.actions.flatten(1)], 1)
 
     def _asked(self, window: Window, plain: Window) -> Asked:
         """The windows, and latents of which it is true what each is told."""

@@ -118,6 +118,10 @@ class TrainWorld(nn.Module):
         states, masks = zip(*(self._said[text] for text in texts), strict=True)
         return torch.stack(states), torch.stack(masks)
 
+    def gist(self, texts: list[str]) -> Tensor:
+        """Mean hidden state of each text, one row each: what convolutions are told of it."""
+        return self.encode(texts)[0].float().mean(1)
+
     def _read(self, texts: list[str]) -> tuple[Tensor, Tensor]:
         """As the encoder does, with the words of each caption looked up once."""
         assert isinstance(self.text, SmallTextEncoder)
