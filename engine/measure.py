@@ -37,6 +37,8 @@ from helios_core.world_api import World
 
 GOLDEN = 0.6180339887498949
 """Multiples of it, modulo 1, spread evenly however many there are."""
+LEFT_OUT = 3
+"""Chunks at the beginning of a play that no figure of it counts."""
 WARM_CHUNKS = 10
 """Chunks before the first key, so that G2 and the margin have settled."""
 
@@ -271,13 +273,13 @@ def measure_play(world: World, presenter: Presenter, *, events: int) -> PlayResu
     frames = None if keys else WARM_CHUNKS * 4 * info.chunk_frames
     loop = Loop(session, LoopConfig(frames=frames))
     loop.run()
-    warm = 3 * info.chunk_frames
+    warm = LEFT_OUT * info.chunk_frames
     gaps = np.diff(np.array(loop.meter.times)[warm:])
     step = session.timer.period / info.chunk_frames
     return PlayResult(
         pack=info.name,
         real_time_factor=session.timer.real_time_factor,
-        make=spread(makes.seconds[3:]),
+        make=spread(makes.seconds[LEFT_OUT:]),
         photon=spread([p.photon - p.t for p in tracer.presses if p.photon is not None]),
         pacing=spread(np.abs(gaps - step).tolist()),
         cost=spread(list(loop.meter.costs)[warm:]),

@@ -10,14 +10,17 @@ are random: speed does not depend on what weights say. `exact` is the released m
 import argparse
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.cli.bench_report import (
     add_common,
+    ceilings,
     finish,
+    floor_share,
     hardware,
     settle,
+    share_text,
     summary,
     synchronise,
     torch_dtype,
@@ -63,21 +66,30 @@ def run(args: argparse.Namespace) -> int:
     setting = Setting(size=args.size, device=args.device, dtype=torch_dtype(args.dtype),
                       chunks=args.chunks, steps=tuple(map(int, text.split(","))),
                       graph=args.device == "cuda" and not args.no_graph)  # fmt: skip
-    machine = hardware(args.device)
+    machine, limits = hardware(args.device), ceilings(args.device, setting.dtype)
     print(f"{machine}\n{args.size}, {args.dtype}, steps {text}, {args.chunks} chunks, "
-          f"warm-up {args.warmup}, CUDA graphs {setting.graph}", flush=True)  # fmt: skip
-    rows = [row for name in args.variant or VARIANTS for row in _compare(name, args, setting)]
+          f"warm-up {args.warmup}, CUDA graphs {setting.graph}, products reach "
+          f"{limits['flop_per_s'] / 1e12:.3f} TFLOP/s", flush=True)  # fmt: skip
+    names = args.variant or VARIANTS
+    rows = [row for name in names for row in _compare(name, args, setting, limits)]
     _add_ratios(rows)
-    return finish("pipeline", {"hardware": machine, "size": args.size, "dtype": args.dtype,
-                               "steps": text, "chunks": args.chunks, "warmup": args.warmup,
+    return finish("pipeline", {"hardware": machine, "ceilings": limits, "size": args.size,
+                               "dtype": args.dtype, "steps": text,
+                               "chunks": args.chunks, "warmup": args.warmup,
                                "compiled_reference": args.compile_reference,
                                "graphs": setting.graph, "rows": rows})  # fmt: skip
 
 
-def _compare(name: str, args: argparse.Namespace, setting: Setting) -> list[dict[str, Any]]:
-    """Time one variant of ours; beside the exact one, the reference in turns with it."""
+def _compare(
+    name: str, args: argparse.Namespace, setting: Setting, limits: dict[str, float]
+) -> list[dict[str, Any]]:
+    """Time one variant of ours; beside the exact one, the reference in turns with it.
+
+    Both are held against the floor of our products, as their frames are the same.
+    """
     from engine.cli.bench_model import CACHED, config_of, random_model, random_text
     from helios_core.eightbit import use_eight_bits
+    from helios_core.products import count_products
 
     config = config_of(setting.size, **(CACHED if name != "exact" else {}))
     model = random_model(config, setting.device, setting.dtype)
@@ -98,22 +110,36 @@ def _compare(name: str, args: argparse.Namespace, setting: Setting) -> list[dict
             synchronise(setting.device)
             if repeat >= args.warmup:
                 times[side].append(time.perf_counter() - began)
+    peak = _peak(setting.device)
+    work = count_products(_ours(model, vae, text, replace(setting, graph=False)))
     agreement = _agreement(frames[name], frames["diffusers"]) if len(sides) > 1 else {}
     made = frames[name].shape[0]  # the reference makes as many, and cuts some off
-    return [_row(side, taken, made, setting, agreement) for side, taken in times.items()]
+    rows = []
+    for side, taken in times.items():
+        found = summary(taken)
+        found |= floor_share(work, limits, found["p50_ms"])
+        rows.append(_row(side, found | peak, made, agreement))
+    return rows
 
 
-def _row(side: str, times: list[float], frames: int, setting: Setting, agreement) -> dict[str, Any]:
-    found = summary(times)
+def _peak(device: str) -> dict[str, float]:
+    """The most memory that a GPU held so far, of both sides of a variant."""
+    import torch
+
+    if device != "cuda":
+        return {}
+    most = round(torch.cuda.max_memory_allocated() / 2**30, 2)
+    torch.cuda.reset_peak_memory_stats()
+    return {"peak_gib": most}
+
+
+def _row(side: str, found: dict[str, Any], frames: int, agreement) -> dict[str, Any]:
+    """What is known of one side, printed."""
     rate = frames / found["p50_ms"] * 1e3
     row = {"variant": side, **found, "frames": frames, "frames_per_s": round(rate, 3)}
-    if setting.device == "cuda":
-        import torch
-
-        row["peak_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
     note = ", ".join(f"{k} {v:.4g}" for k, v in agreement.items())
     print(f"{side:<12} {found['p50_ms']:10.1f} ms  p95 {found['p95_ms']:10.1f}"
-          f"  {rate:8.2f} frames/s  {note}", flush=True)  # fmt: skip
+          f"  {rate:8.2f} frames/s  {share_text(found)}  {note}", flush=True)  # fmt: skip
     return row | agreement
 
 

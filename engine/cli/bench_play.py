@@ -10,6 +10,7 @@ import platform
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,8 @@ def describe_hardware() -> dict[str, Any]:
         names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
         model = names[0].split(":", 1)[1].strip() if names else model
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"cpu": model, "cores": cores, "system": platform.system()}
+    versions = {"torch": version("torch"), "python": platform.python_version()}
+    return {"cpu": model, "cores": cores, "system": platform.system(), **versions}
 
 
 def _latch(make: float, chunk_frames: int, events: int) -> dict[str, Any]:
@@ -88,7 +90,7 @@ def _latch(make: float, chunk_frames: int, events: int) -> dict[str, Any]:
 
 def _play(pack: str, args: argparse.Namespace) -> dict[str, Any]:
     """One pack in a window."""
-    from engine.measure import measure_play
+    from engine.measure import LEFT_OUT, measure_play
     from engine.opening import load
 
     first_frame = command_to_first_frame(pack, args)
@@ -100,9 +102,10 @@ def _play(pack: str, args: argparse.Namespace) -> dict[str, Any]:
         window.close()
     driver = os.environ.get("SDL_VIDEODRIVER", "the desktop's driver")
     print(
-        f"{pack}: {world.info.width}x{world.info.height} shown at 1280x768 by {driver}, "
-        f"{result.frames} frames, real-time factor {result.real_time_factor:.2f}, "
-        f"{result.underruns} underruns, first frame after {first_frame:.1f} s"
+        f"{pack}: {world.info.width}x{world.info.height} in chunks of {world.info.chunk_frames}, "
+        f"shown at 1280x768 by {driver}, {result.frames} frames, {LEFT_OUT} chunks of warm-up, "
+        f"real-time factor {result.real_time_factor:.2f}, {result.underruns} underruns, "
+        f"first frame after {first_frame:.1f} s"
     )
     rows = {
         "steps + decode per chunk": result.make,
@@ -114,6 +117,7 @@ def _play(pack: str, args: argparse.Namespace) -> dict[str, Any]:
         if values:
             cells = "  ".join(f"{v * 1e3:8.2f}" for v in values)
             print(f"  {name:<26} p50 p95 p99 {cells} ms", flush=True)
+    floor = _floor(world, 1e3 * result.real_time_factor * world.info.chunk_seconds)
     return {
         "pack": pack,
         "real_time_factor": round(result.real_time_factor, 3),
@@ -124,7 +128,25 @@ def _play(pack: str, args: argparse.Namespace) -> dict[str, Any]:
         "make_ms": _quantiles(result.make),
         "underruns": result.underruns,
         "frames": result.frames,
+        **floor,
     }
+
+
+def _floor(world: Any, chunk_ms: float) -> dict[str, Any]:
+    """What a chunk's products take at least, beside the median of generation and decode."""
+    from engine.cli.bench_report import ceilings_of, floor_share
+    from helios_core.products import chunk_products
+
+    limits = ceilings_of(world)
+    found = floor_share(chunk_products(world), limits, chunk_ms)
+    if limits is not None:
+        print(
+            f"  generation + decode, p50 {chunk_ms:.2f} ms: {found['floor_fraction']:.0%} of the "
+            f"floor, {found['gflop']:.3f} GFLOP of products at {limits['flop_per_s'] / 1e9:.0f} "
+            f"GFLOP/s and {limits['bytes_per_s'] / 1e9:.1f} GB/s",
+            flush=True,
+        )
+    return {"chunk_ms": round(chunk_ms, 2), "ceilings": limits, **found}
 
 
 def _quantiles(values: tuple[float, ...]) -> dict[str, float] | None:

@@ -113,6 +113,32 @@ def ceilings(device: str, dtype: Any) -> dict[str, float]:
     return {"bytes_per_s": 2 * source.numel() / copy_s, "flop_per_s": 2 * side**3 / product_s}
 
 
+def ceilings_of(world: Any) -> dict[str, float] | None:
+    """The ceilings where a world computes, in its dtype; None for a world without a model."""
+    parts = getattr(world, "parts", None)
+    if parts is None:
+        return None
+    return ceilings(parts.device.type, next(parts.transformer.parameters()).dtype)
+
+
+def floor_share(work: Any, limits: dict[str, float] | None, p50_ms: float) -> dict[str, Any]:
+    """The floor of counted products, and its share of a median; None where nothing multiplies."""
+    if work is None or limits is None:
+        return {"gflop": None, "floor_ms": None, "floor_fraction": None}
+    floor = work.floor(**limits) * 1e3
+    return {
+        "gflop": round(work.flops / 1e9, 4),
+        "floor_ms": round(floor, 4),
+        "floor_fraction": round(floor / p50_ms, 4),
+    }
+
+
+def share_text(found: dict[str, Any]) -> str:
+    """`floor_share` for people."""
+    share = found["floor_fraction"]
+    return "no products" if share is None else f"{share:.0%} of the floor"
+
+
 def finish(name: str, report: dict[str, Any]) -> int:
     """Print the JSON line, last."""
     print(json.dumps({"bench": name, **report}), flush=True)

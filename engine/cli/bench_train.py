@@ -4,7 +4,18 @@ import argparse
 from dataclasses import replace
 from typing import Any
 
-from engine.cli.bench_report import add_common, finish, hardware, settle, summary, timed
+from engine.cli.bench_report import (
+    add_common,
+    ceilings,
+    finish,
+    floor_share,
+    hardware,
+    settle,
+    share_text,
+    summary,
+    timed,
+    torch_dtype,
+)
 
 EXAMPLE = "helios bench train --size tiny"
 LAYERS = 2
@@ -21,25 +32,27 @@ def run(args: argparse.Namespace) -> int:
     from kernels.backend import picked
 
     settle(args)
-    machine = hardware(args.device)
-    print(f"{machine}\n{args.size}, {LAYERS} blocks, {args.dtype}, warm-up {args.warmup}")
+    machine, limits = hardware(args.device), ceilings(args.device, torch_dtype(args.dtype))
+    print(f"{machine}\n{args.size}, {LAYERS} blocks, {args.dtype}, warm-up {args.warmup}, "
+          f"products reach {limits['flop_per_s'] / 1e12:.3f} TFLOP/s")  # fmt: skip
     names = ["reference"]
     if picked(torch.device(args.device)) == "triton":
         names.append("triton")
-    rows = [_step(name, args) for name in names]
-    report: dict[str, Any] = {"hardware": machine, "size": args.size, "dtype": args.dtype}
+    rows = [_step(name, args, limits) for name in names]
+    report: dict[str, Any] = {"hardware": machine, "ceilings": limits}
+    report |= {"size": args.size, "dtype": args.dtype}
     if len(rows) == 2:
         report["saved"] = round(1 - rows[1]["step"]["p50_ms"] / rows[0]["step"]["p50_ms"], 4)
         print(f"fused kernels take {report['saved']:.1%} off the step")
     return finish("train", {**report, "layers": LAYERS, "warmup": args.warmup, "rows": rows})
 
 
-def _step(backend: str, args: argparse.Namespace) -> dict[str, Any]:
-    """Forward, forward + backward, and the whole step with its optimiser."""
+def _step(backend: str, args: argparse.Namespace, limits: dict[str, float]) -> dict[str, Any]:
+    """Forward + backward, and the whole step with its optimiser, beside the same floor."""
     import torch
 
     from engine.cli.bench_model import SIZES, config_of, random_history, random_model, random_text
-    from engine.cli.bench_report import torch_dtype
+    from helios_core.products import count_products
     from kernels.backend import using
 
     size, dtype = SIZES[args.size], torch_dtype(args.dtype)
@@ -60,11 +73,14 @@ def _step(backend: str, args: argparse.Namespace) -> dict[str, Any]:
         backward()
         optimiser.step()
 
+    with using("reference"):
+        counted = count_products(backward)  # the optimiser multiplies no matrices
     row: dict[str, Any] = {"backend": backend}
     for name, work in (("forward_backward", backward), ("step", step)):
         with using(backend):
             found = timed(work, device=args.device, warmup=args.warmup, repeats=args.repeats)
         row[name] = summary(found)
-        print(f"{backend:<10} {name:<17} {row[name]['p50_ms']:10.2f} ms"
-              f"  p95 {row[name]['p95_ms']:10.2f}", flush=True)  # fmt: skip
+        row[name] |= floor_share(counted, limits, row[name]["p50_ms"])
+        print(f"{backend:<10} {name:<17} {row[name]['p50_ms']:10.2f} ms  p95 "
+              f"{row[name]['p95_ms']:10.2f}  {share_text(row[name])}", flush=True)  # fmt: skip
     return row

@@ -25,6 +25,10 @@ def test_a_bench_ends_with_one_json_line(name: str, capsys: pytest.CaptureFixtur
     if name == "kernels":
         assert {row["kernel"] for row in rows} >= {"norm + modulate", "gelu"}
         assert all(row["floor_fraction"] > 0 for row in rows if not row["gradient"])
+    if name == "train":
+        parts = [row[part] for row in rows for part in ("forward_backward", "step")]
+        assert all(part["gflop"] == parts[0]["gflop"] > 0 for part in parts)
+        assert all(part["floor_fraction"] > 0 for part in parts)
 
 
 def test_processes_that_share_a_forward_make_what_one_makes(capsys) -> None:
@@ -44,6 +48,7 @@ def test_the_pipeline_makes_the_frames_of_the_reference(capsys) -> None:
     rows = json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]
     assert [row["variant"] for row in rows] == ["exact", "diffusers"]
     assert rows[0]["psnr"] > 80 and rows[0]["against_diffusers"] > 0
+    assert rows[0]["floor_ms"] == rows[1]["floor_ms"] > 0 and rows[0]["floor_fraction"] > 0
 
 
 @pytest.mark.parametrize(

@@ -143,10 +143,23 @@ def test_no_recording_is_one_clear_sentence(tmp_path, capsys, action):
 
 
 def test_the_bench_prints_a_line_per_batch(capsys):
-    assert main(["bench", "env", "--chunks", "1", "--batch", "1", "2"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 4 and lines[1].split()[0] == "1" and "1.00 x" in lines[1]
-    assert main(["bench", "env", "--chunks", "0"]) == 2
+    assert main(["bench", "env", "--chunks", "2", "--warmup", "0", "--batch", "1", "2"]) == 0
+    *_, one, two, _, last = capsys.readouterr().out.splitlines()
+    assert one.split()[0] == "1" and "1.00 x" in one and "of the floor" in two
+    report = json.loads(last)
+    assert report["bench"] == "env" and report["hardware"]["torch"] and report["warmup"] == 0
+    for row, worlds in zip(report["rows"], (1, 2), strict=True):
+        assert row["worlds"] == worlds and row["p95_ms"] >= row["p50_ms"] > 0
+        assert row["floor_fraction"] == pytest.approx(row["floor_ms"] / row["p50_ms"], abs=1e-3)
+    assert report["rows"][1]["gflop"] > 1.8 * report["rows"][0]["gflop"] > 0
+    for wrong in (["--chunks", "0"], ["--batch", "1", "0"], ["--warmup", "-1"]):
+        assert main(["bench", "env", *wrong]) == 2
+
+
+def test_the_bench_takes_a_world_without_products(capsys):
+    assert main(["bench", "env", "--pack", "null", "--chunks", "1", "--batch", "1"]) == 0
+    report = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert report["ceilings"] is None and report["rows"][0]["floor_fraction"] is None
 
 
 def test_the_bench_says_what_limits_a_batch():
