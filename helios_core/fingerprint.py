@@ -10,9 +10,14 @@ import torch
 
 
 def fingerprint(
-    device: torch.device, dtype: torch.dtype, *, compile_mode: str = "none"
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    eight_bits: str | None = None,
+    compile_mode: str = "none",
 ) -> dict[str, str]:
     """Device, dtype, torch, threads, kernels and compile mode, as text."""
+    kind = str(dtype).removeprefix("torch.")
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
         threads = "-"
@@ -21,7 +26,7 @@ def fingerprint(
         threads = str(torch.get_num_threads())
     return {
         "device": name,
-        "dtype": str(dtype).removeprefix("torch."),
+        "dtype": kind if eight_bits is None else f"{kind}, {eight_bits} products",
         "torch": str(torch.__version__),
         "threads": threads,
         "kernels": kernels_backend(device),

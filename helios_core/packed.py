@@ -10,6 +10,8 @@ no gradients and its weights can no longer be read. Elsewhere than on a CPU noth
 Dimensions: D in, M out.
 """
 
+from typing import TypeGuard
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -77,6 +79,11 @@ def can_pack(weight: Tensor) -> bool:
     return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
+def plain(module: nn.Module) -> TypeGuard[nn.Linear]:
+    """Whether this is a linear layer, not one of 8 bits, that is worth packing."""
+    return isinstance(module, nn.Linear) and can_pack(module.weight)
+
+
 @torch.no_grad()
 def pack(model: nn.Module) -> None:
     """Replace the linears of the blocks and of their conditioning, in place."""
@@ -86,15 +93,15 @@ def pack(model: nn.Module) -> None:
     for part in (model.blocks, model.condition_embedder, model.actions):
         for parent in [] if part is None else list(part.modules()):
             for name, child in list(parent.named_children()):
-                if isinstance(child, Projection) and can_pack(child.proj.weight):
+                if isinstance(child, Projection) and plain(child.proj):
                     setattr(parent, name, PackedLinear(child.proj, gelu=True))
-                elif isinstance(child, nn.Linear) and name != READ and can_pack(child.weight):
+                elif name != READ and plain(child):
                     setattr(parent, name, PackedLinear(child))
 
 
 def join(attention: SelfAttention) -> None:
     """One packed product for the three of a self-attention, which are dropped."""
-    if can_pack(attention.to_q.weight):
+    if plain(attention.to_q):
         attention.joined = PackedProjections(attention)
         for name in ("to_q", "to_k", "to_v", "norm_q", "norm_k"):
             setattr(attention, name, nn.Identity())

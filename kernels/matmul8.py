@@ -1,7 +1,8 @@
 """Matrix products of 8-bit rows with one scale per row of either side: fp8 e4m3 or int8.
 
-On CUDA the tensor cores multiply fp8 (torch._scaled_mm) and int8 (torch._int_mm); elsewhere the
-same numbers are multiplied in fp32, which is the definition. For inference: no gradient.
+On CUDA the tensor cores multiply fp8 (torch._scaled_mm) and int8 (torch._int_mm), and a CPU
+multiplies int8; elsewhere the same numbers are multiplied in fp32, which is the definition. For
+inference: no gradient.
 
 Dimensions: N rows, K inner, M outputs.
 """
@@ -10,6 +11,9 @@ import torch
 from torch import Tensor
 
 from kernels.quantise import FP8
+
+CUDA_ROWS = 16
+"""torch's int8 product on CUDA takes more rows than this."""
 
 
 def product8(
@@ -26,7 +30,7 @@ def product8(
         return torch._scaled_mm(
             x, weight.T, scale_a=x_scale, scale_b=weight_scale.T, bias=given, out_dtype=dtype
         )
-    if x.device.type == "cuda" and x.dtype == torch.int8 and x.shape[0] > 16:
+    if x.dtype == torch.int8 and (x.device.type == "cpu" or x.shape[0] > CUDA_ROWS):
         out = torch._int_mm(x, weight.T).float()
     else:
         out = x.float() @ weight.float().T

@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "bench dit": ("engine.cli.bench_dit", "one forward pass against the counted floor"),
     "bench context": ("engine.cli.bench_context", "a forward pass shared by several devices"),
     "bench pipeline": ("engine.cli.bench_pipeline", "whole chunks, against diffusers"),
+    "bench eightbit": ("engine.cli.bench_eightbit", "8-bit products: time and quality of a pack"),
     "bench train": ("engine.cli.bench_train", "a training step by stage"),
 }
 

@@ -18,12 +18,15 @@ def load_world(
     threads: int | None = None,
     graphs: bool = False,
     codec_device: str | None = None,
+    eight_bits: str | None = None,
 ) -> "World":
     """A world that is ready to play.
 
     `dtype` is a torch dtype or its name (default: float32 on a CPU, bfloat16 elsewhere);
     `threads` sets torch's threads for the whole process. On GPUs: `graphs` replays whole pyramid
-    stages as CUDA graphs, `codec_device` codes and decodes on another device.
+    stages as CUDA graphs, `codec_device` codes and decodes on another device. `eight_bits` (`fp8`
+    or `int8`) multiplies in 8 bits in the blocks: where that is faster, `helios bench eightbit`
+    says, and what it costs.
     """
     if str(name_or_path) == "null":
         from helios_core.null_world import NullWorld
@@ -38,4 +41,5 @@ def load_world(
         threads=threads,
         graphs=graphs,
         codec_device=codec_device,
+        eight_bits=eight_bits,
     )

@@ -14,6 +14,7 @@ import torch
 
 from helios_core.codecs.api import frames_of
 from helios_core.codecs.beside import BesideCodec
+from helios_core.eightbit import use_eight_bits
 from helios_core.fingerprint import fingerprint
 from helios_core.packed import pack
 from helios_core.packs import builtin
@@ -40,11 +41,13 @@ def load(
     threads: int | None = None,
     graphs: bool = False,
     codec_device: str | None = None,
+    eight_bits: str | None = None,
 ) -> WorldModel:
     """A pack's world; every mistake in it is a ValueError.
 
     `graphs`: pyramid stages replay as CUDA graphs, on a GPU that holds the pack as a whole.
-    `codec_device`: another device that codes and decodes.
+    `codec_device`: another device that codes and decodes. `eight_bits`: `fp8` or `int8` products
+    in the blocks, on a device that holds the pack as a whole.
     """
     place = device_of(device)
     kind = dtype_of(dtype, place)
@@ -64,10 +67,10 @@ def load(
         if size_of(folder, manifest) <= SMALL:
             verify(folder)
         fits = place.type != "cuda" or size_of(folder, manifest) < ROOMY * free_memory(place)
-        if not fits and (graphs or codec_device is not None):
+        if not fits and (graphs or codec_device is not None or eight_bits is not None):
             raise ValueError(
                 f"pack {manifest.name} does not fit on {place} as a whole, so its modules take "
-                "turns there: load it without graphs and codec_device"
+                "turns there: load it without graphs, codec_device and eight_bits"
             )
         home = place if fits else torch.device("cpu")
         homes = dict.fromkeys(MODULES, home) | ({"codec": coder} if fits else {})
@@ -76,6 +79,8 @@ def load(
             for name in MODULES
         }
     turn = None if fits else share(manifest, modules, CudaDevice(place), free_memory(place)).turn
+    if eight_bits is not None:
+        use_eight_bits(modules["transformer"], eight_bits)
     if place.type == "cpu":
         pack(modules["transformer"])
     if codec_device is not None:
@@ -89,6 +94,7 @@ def load(
         turn=turn,
         folder=folder,
         graphs=graphs,
+        eight_bits=eight_bits,
     )
 
 
@@ -142,6 +148,7 @@ def assemble(
     turn: Any = None,
     folder: Path = Path(),
     graphs: bool = False,
+    eight_bits: str | None = None,
 ) -> WorldModel:
     """A world of loaded modules; what does not fit together is a ValueError. `folder` is where the
     pictures of presets lie."""
@@ -160,7 +167,7 @@ def assemble(
         known_words=encoder.known_words,
         presets=tuple(_preset(p, folder) for p in manifest.presets),
         bindings=dict(manifest.bindings),
-        fingerprint=fingerprint(device, dtype),
+        fingerprint=fingerprint(device, dtype, eight_bits=eight_bits),
     )
     parts = Parts(
         transformer=modules["transformer"],

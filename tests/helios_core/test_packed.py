@@ -7,8 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from helios_core.eightbit import Linear8
 from helios_core.packed import PackedLinear, can_pack, pack
+from helios_core.packs import load_world
 from helios_core.transformer import FP32_PARAMETERS, HeliosTransformer
+from helios_core.world import WorldModel
 from tests.helios_core.test_model import TINY, inputs_of, model_of
 
 BF16 = torch.bfloat16
@@ -63,3 +66,15 @@ def test_fp32_is_left_as_it_is() -> None:
     pack(model)
     assert not any(isinstance(m, PackedLinear) for m in model.modules())
     assert all(torch.equal(a, b) for a, b in zip(outputs(model), before, strict=True))
+
+
+def test_a_world_of_8_bit_products_says_so_and_is_not_packed() -> None:
+    plain, eight = (load_world("random", dtype=BF16, eight_bits=kind) for kind in (None, "int8"))
+    assert isinstance(eight, WorldModel)
+    blocks = list(eight.parts.transformer.blocks.modules())
+    assert any(isinstance(m, Linear8) for m in blocks)
+    assert not any(isinstance(m, PackedLinear | nn.Linear) for m in blocks)
+    assert eight.info.fingerprint["dtype"] == "bfloat16, int8 products"
+    assert plain.info.fingerprint["dtype"] == "bfloat16"
+    first, second = (w.advance(w.start(seed=0), None)[1] for w in (plain, eight))
+    assert 0 < abs(first.astype(int) - second).mean() < 4
