@@ -8,6 +8,7 @@ a prompt and effects. It never sees wall time, so a headless run equals a window
 F pixel frames of a chunk, A action channels, H W pixels.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -130,8 +131,9 @@ class LatchContext:
     fps: int
     requested: np.ndarray
     """[F, A] what the devices or the script ask for, in the spec's units."""
-    last_frames: np.ndarray | None
-    """[F, H, W, 3] of the chunk generated before, None at the start."""
+    last_frames: Callable[[], np.ndarray | None]
+    """[F, H, W, 3] of the chunk generated before, None at the start; waits for them, so that who
+    does not look does not wait."""
     pressed: frozenset[str]
     """Channels and scene keys that are held down."""
     tapped: frozenset[str]

@@ -57,10 +57,11 @@ class LatchTimer:
         self.make_median = 0.0
         self._whole_median = self._whole_p75 = 0.0
 
-    def record(self, *, prepare: float, make: float) -> None:
-        """A chunk took so long before its latch and so long after it."""
+    def record(self, *, prepare: float, make: float, apart: float = math.inf) -> None:
+        """A chunk took so long before its latch and so long after it, and came so long after the
+        one before: less than both together where their work overlaps."""
         self._makes.append(make)
-        self._wholes.append(prepare + make)
+        self._wholes.append(min(prepare + make, apart))
         self.make_p95 = quantile(self._makes, 0.95)
         self.make_median = quantile(self._makes, 0.5)
         self._whole_median = quantile(self._wholes, 0.5)
@@ -71,6 +72,11 @@ class LatchTimer:
         low, high = self.config.margin_low, self.config.margin_high
         grown = self.margin - slack / 2 if slack < 0 else self.margin * self.config.shrink
         self.margin = min(high, max(low, grown))
+
+    @property
+    def behind(self) -> bool:
+        """From its latch on, a chunk takes longer than it plays."""
+        return self.make_median > self.chunk_seconds
 
     @property
     def real_time_factor(self) -> float:
@@ -85,7 +91,7 @@ class LatchTimer:
         return max(self.chunk_seconds, self._whole_p75)
 
     def latch_time(self, deadline: float) -> float:
-        """The latest good moment; the caller latches no sooner than the previous chunk is done."""
+        """The latest good moment; whether the chunk before is done by then, the caller minds."""
         return deadline - self.make_p95 - self.margin
 
 

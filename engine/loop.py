@@ -143,7 +143,7 @@ class Loop:
             return None
         chunk = self.session.producer.take()
         if chunk is not None and not self.session.rewinding:
-            self._jump = ending(chunk)
+            self._jump = ending(chunk.plan)
             if self._jump is not None:
                 return None
         return chunk

@@ -6,7 +6,7 @@ told and no thread; the producer (engine.producer) calls it beside the window, h
 
     maker = ChunkMaker(world, PassThrough())
     maker.jump(Place(state=world.start(seed=0)))
-    chunk = maker.make(window, typed_prompt=None, now=0.0)
+    chunk = maker.begin(window, typed_prompt=None, now=0.0).finish()
 
 F pixel frames of a chunk, A action channels.
 """
@@ -14,7 +14,10 @@ F pixel frames of a chunk, A action channels.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from engine.chunk import Chunk
 from engine.director import Director, LatchContext, LatchPlan, LoadState, SaveState
@@ -29,6 +32,16 @@ class Place:
     state: Any
     director: Any = None
     """The director's snapshot; None leaves the director as it is."""
+
+
+class Begun(NamedTuple):
+    """A chunk whose frames may still be in the making."""
+
+    finish: Callable[[], Chunk]
+    """The chunk; waits for its frames."""
+    plan: LatchPlan
+    ready: bool
+    """Nothing is won by beginning the next chunk first."""
 
 
 class ChunkMaker:
@@ -48,7 +61,7 @@ class ChunkMaker:
         self.generation = 0
         self._place: Place | None = None
         self._named: dict[str, Place] = {}
-        self._last_frames = None
+        self._last_frames: Callable[[], np.ndarray | None] = lambda: None
 
     @property
     def state(self) -> Any:
@@ -66,19 +79,20 @@ class ChunkMaker:
         if place.director is not None:
             self.director.restore(place.director)
         self._place = replace(place, director=self.director.snapshot())
-        self._last_frames = None
+        self._last_frames = lambda: None
         self.branch += 1
         self.generation = generation
 
-    def make(
+    def begin(
         self,
         window: InputWindow,
         *,
         typed_prompt: str | None,
         now: float,
         prepared: Any = None,
-    ) -> Chunk:
-        """Latch, generate and decode the next chunk. `prepared` is that of `self.state`."""
+    ) -> Begun:
+        """Latch and generate the next chunk, and begin to decode it. `prepared` is that of
+        `self.state`. The chunk after it may be begun before this one is finished."""
         assert self._place is not None, "jump to a place first"
         before = self._place
         plan = self._latch(before, window, typed_prompt)
@@ -87,25 +101,29 @@ class ChunkMaker:
         after, latents = generate(
             self.world, origin.state, plan, prepared if origin is before else None
         )
-        frames = self.world.decode(after, latents)
-        took = self._clock() - started
-        self._place = Place(state=after, director=self.director.snapshot())
-        self._last_frames = frames
-        return Chunk(
-            index=origin.state.chunk,
-            branch=self.branch,
-            generation=self.generation,
-            frames=frames,
-            requested=window.requested,
-            plan=plan,
-            latch_time=now,
-            state_before=origin.state,
-            state_after=after,
-            latents=latents,
-            director_before=origin.director,
-            director_after=self._place.director,
-            make_seconds=took,
-        )
+        arriving = self.world.begin_decode(after, latents)
+        place = self._place = Place(state=after, director=self.director.snapshot())
+        frames = self._last_frames = cache(arriving.wait)
+        branch, generation = self.branch, self.generation
+
+        def finish() -> Chunk:
+            return Chunk(
+                index=origin.state.chunk,
+                branch=branch,
+                generation=generation,
+                frames=frames(),
+                requested=window.requested,
+                plan=plan,
+                latch_time=now,
+                state_before=origin.state,
+                state_after=after,
+                latents=latents,
+                director_before=origin.director,
+                director_after=place.director,
+                make_seconds=self._clock() - started,
+            )
+
+        return Begun(finish, plan, arriving.ready)
 
     def _latch(self, place: Place, window: InputWindow, typed_prompt: str | None) -> LatchPlan:
         info = self.world.info

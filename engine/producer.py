@@ -1,9 +1,11 @@
 """The thread that makes chunks: prepare, wait for the latch, latch, generate, hand over.
 
 It runs beside the loop and shares with it one chunk at most. Resets, rewinds and loads raise the
-generation: whatever was under way for an older one is thrown away and never shown. Pausing stops
-it before the next latch. What goes wrong in it is kept in `failure` for the loop to show. Not
-here: which frame is on the screen (engine.playhead) and what a chunk is made of (engine.maker).
+generation: whatever was under way for an older one is thrown away and never shown. Pausing stops it
+before the next latch. Where a device decodes beside its other work and the world cannot keep up
+with its playing, a chunk is latched and its steps begin before the last one is decoded. What goes
+wrong in it is kept in `failure` for the loop to show. Not here: which frame is on the screen
+(engine.playhead) and what a chunk is made of (engine.maker).
 
     producer = Producer(maker, intake, store, timer, clock)
     producer.go_on(place); producer.start()
@@ -11,14 +13,25 @@ here: which frame is on the screen (engine.playhead) and what a chunk is made of
 """
 
 import threading
-from typing import Any
+from math import inf
+from typing import Any, NamedTuple
 
 from engine.chunk import Chunk
 from engine.clock import Clock, Task
 from engine.intake import Intake
 from engine.latch import LatchTimer
-from engine.maker import ChunkMaker, Place
+from engine.maker import Begun, ChunkMaker, Place
 from engine.rewind import RewindStore
+
+
+class _UnderWay(NamedTuple):
+    """A chunk whose frames may still be in the making."""
+
+    chunk: Begun
+    generation: int
+    prepare: float
+    """Seconds before its latch."""
+    latched: float
 
 
 class Producer:
@@ -51,6 +64,8 @@ class Producer:
         self._paused = False
         self._stopped = False
         self._task: Task | None = None
+        self._under_way: _UnderWay | None = None
+        self._offered = -inf
 
     # ---- the loop's side
 
@@ -115,6 +130,8 @@ class Producer:
                 with self._changed:
                     generation, back_to = self.generation, self._back_to
                     place, self._place = self._place, None
+                if back_to is not None or place is not None:
+                    self._finish()  # of an older generation by now
                 if back_to is not None:
                     self._past(generation, back_to)
                     continue
@@ -128,10 +145,15 @@ class Producer:
 
     def _next(self, generation: int) -> None:
         """Make one chunk of the present, unless the generation ends before its latch."""
+        soonest = -inf
+        if self._under_way is not None and self.timer.behind:
+            soonest = self._under_way.latched + self.timer.chunk_seconds
+        else:
+            self._finish()
         begun = self._clock.now()
         prepared = self._maker.world.prepare(self._maker.state)
         ready = self._clock.now()
-        if not self._await_latch(generation):
+        if not self._await_latch(generation, soonest):
             return
         latched = self._clock.now()
         window, typed = self._intake.latch(
@@ -139,10 +161,24 @@ class Producer:
             frames=self._maker.world.info.chunk_frames,
             first_frame=self._maker.first_frame,
         )
-        chunk = self._maker.make(window, typed_prompt=typed, now=latched, prepared=prepared)
+        chunk = self._maker.begin(window, typed_prompt=typed, now=latched, prepared=prepared)
+        self._finish()
+        self._under_way = _UnderWay(chunk, generation, ready - begun, latched)
+        if chunk.ready:
+            self._finish()
+
+    def _finish(self) -> None:
+        """Wait for the frames of the chunk under way, if there is one, and hand it over."""
+        under_way, self._under_way = self._under_way, None
+        if under_way is None:
+            return
+        chunk = under_way.chunk.finish()
         done = self._clock.now()
-        self.timer.record(prepare=ready - begun, make=done - latched)
-        self._offer(chunk, generation, done)
+        self.timer.record(
+            prepare=under_way.prepare, make=done - under_way.latched, apart=done - self._offered
+        )
+        self._offer(chunk, under_way.generation, done)
+        self._offered = self._clock.now()
 
     def _past(self, generation: int, serial: int) -> None:
         """Hand over one chunk of the past, or wait at the beginning of the known past."""
@@ -157,7 +193,7 @@ class Producer:
                 self._ready, self._back_to = chunk, serial - 1
                 self._changed.notify_all()
 
-    def _await_latch(self, generation: int) -> bool:
+    def _await_latch(self, generation: int, soonest: float) -> bool:
         """Wait for the latch of the chunk in the making; False if it is no longer wanted."""
         with self._changed:
             while not self._over(generation):
@@ -165,7 +201,9 @@ class Producer:
                     self._wait(lambda: not self._paused or self._over(generation))
                     continue
                 due = self._due
-                latch = self._clock.now() if due is None else self.timer.latch_time(due)
+                latch = max(soonest, -inf if due is None else self.timer.latch_time(due))
+                if soonest > -inf and self.timer.period > self.timer.chunk_seconds:
+                    latch = soonest  # in slow motion: only work that never rests shows its pace
                 if latch <= self._clock.now():
                     self.next_latch = None
                     return True

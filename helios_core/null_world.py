@@ -19,7 +19,7 @@ import numpy as np
 
 from helios_core.actions import WALK_SPEC, ActionSpec
 from helios_core.prompts import PromptTrack
-from helios_core.world_api import Preset, WorldInfo
+from helios_core.world_api import Arriving, Preset, WorldInfo
 
 FORMAT = "helios-null-state-1"
 PROMPTS = ("a meadow at noon", "a desert at dusk", "snow falls", "night falls")
@@ -130,6 +130,10 @@ class NullWorld:
             for i in range(self.info.chunk_frames)
         ]
         return np.stack(frames)
+
+    def begin_decode(self, state: NullState, latents: NullChunk) -> Arriving:
+        frames = self.decode(state, latents)
+        return Arriving(lambda: frames)
 
     def advance(
         self,

@@ -24,7 +24,9 @@ from torch import Tensor
 
 from helios_core import start as starts
 from helios_core import state as states
+from helios_core.codecs import beside
 from helios_core.codecs.api import Codec
+from helios_core.codecs.beside import Decoding
 from helios_core.conditioning import encode_actions
 from helios_core.memory import History, make_history
 from helios_core.program import ModelProgram
@@ -37,7 +39,7 @@ from helios_core.state import WorldState
 from helios_core.text.api import TextEncoder
 from helios_core.text.cache import PromptCache
 from helios_core.transformer import HeliosTransformer, HistoryCache, TextCache, join_text
-from helios_core.world_api import WorldInfo
+from helios_core.world_api import Arriving, WorldInfo
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -324,9 +326,13 @@ class WorldModel:
 
     # Decoding -------------------------------------------------------------------------------
 
-    @torch.inference_mode()
     def decode(self, state: WorldState, latents: Tensor) -> np.ndarray:
-        return self._decode([state], latents)[0]
+        return self.begin_decode(state, latents).wait()
+
+    @torch.inference_mode()
+    def begin_decode(self, state: WorldState, latents: Tensor) -> Arriving:
+        begun = self._begin_decode([state], latents)
+        return Arriving(lambda: _arrived(begun)[0], ready=begun.ready)
 
     @torch.inference_mode()
     def decode_batch(self, states: Sequence[WorldState], latents: Tensor) -> np.ndarray:
@@ -337,23 +343,21 @@ class WorldModel:
         lengths = [self._context(state) for state in states]
         for length in set(lengths):
             rows = [i for i, other in enumerate(lengths) if other == length]
-            frames[rows] = self._decode([states[i] for i in rows], latents[rows])
+            frames[rows] = _arrived(self._begin_decode([states[i] for i in rows], latents[rows]))
         return frames
 
     def _context(self, state: WorldState) -> int:
         """Latents before the newest chunk that decoding it reads."""
         return min(self.parts.codec.context, state.valid - self.parts.chunk_latents)
 
-    def _decode(self, after: Sequence[WorldState], latents: Tensor) -> np.ndarray:
-        """uint8 [B, F, H, W, 3] of states with equally much behind them."""
+    def _begin_decode(self, after: Sequence[WorldState], latents: Tensor) -> Decoding:
+        """Pixels [B, 3, F, H, W] of states with equally much behind them."""
         new, context = self.parts.chunk_latents, self._context(after[0])
         if context > 0:
             past = [state.frames(new + context)[:, :, :context] for state in after]
             latents = torch.cat([torch.cat(past), latents], 2)
         with self.parts.turn("codec"):
-            video = self.parts.codec.decode(latents, new=new)
-        pixels = video.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
-        return pixels.permute(0, 2, 3, 4, 1).contiguous().cpu().numpy()
+            return beside.begin(self.parts.codec, latents, new=new)
 
     def advance(
         self,
@@ -390,3 +394,15 @@ class WorldModel:
 
     def load_state(self, blob: bytes) -> WorldState:
         return states.load(blob, self.info.pack_hash, self._blank(seed=0, prompt=""))
+
+
+@torch.inference_mode()
+def _arrived(begun: Decoding) -> np.ndarray:
+    """uint8 [B, F, H, W, 3] in the host's memory."""
+    return begun.on_host(_to_bytes).numpy()
+
+
+def _to_bytes(video: Tensor) -> Tensor:
+    """Pixels [B, 3, F, H, W] in [-1, 1] to uint8 [B, F, H, W, 3]."""
+    pixels = video.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+    return pixels.permute(0, 2, 3, 4, 1).contiguous()

@@ -8,10 +8,10 @@ two implementations; nothing outside `helios_core` asks which one it has.
 F pixel frames of a chunk, A action channels, H W pixels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -68,6 +68,15 @@ class WorldInfo:
         return self.chunk_frames / self.fps
 
 
+class Arriving(NamedTuple):
+    """Frames that may still be in the making."""
+
+    wait: Callable[[], np.ndarray]
+    """uint8 [F, H, W, 3] once they are there."""
+    ready: bool = True
+    """They are there, and nothing is won by doing something else first."""
+
+
 class State(Protocol):
     """A moment of a world, as an immutable value."""
 
@@ -121,6 +130,10 @@ class World(Protocol):
 
     def decode(self, state: Any, latents: Any) -> np.ndarray:
         """uint8 [F, H, W, 3]; `state` is the one that `generate` returned with the latents."""
+        ...
+
+    def begin_decode(self, state: Any, latents: Any) -> "Arriving":
+        """The same, begun: where a device decodes, the next chunk may be begun meanwhile."""
         ...
 
     def advance(

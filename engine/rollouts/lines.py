@@ -78,7 +78,7 @@ class Line:
             first_frame=self.state.chunk * info.chunk_frames,
             fps=info.fps,
             requested=requested,
-            last_frames=self._frames,
+            last_frames=lambda: self._frames,
             pressed=frozenset(n for n, on in zip(info.spec.names, moving, strict=True) if on),
             tapped=frozenset(),
             idle_frames=self._idle,

@@ -30,7 +30,7 @@ class LatchFacts:
 
     @cached_property
     def _look(self) -> dict[str, float]:
-        return look(self.ctx.last_frames)
+        return look(self.ctx.last_frames())
 
     def sense(self, name: str) -> float:
         memory = self.memory

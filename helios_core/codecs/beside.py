@@ -3,6 +3,7 @@
     codec = BesideCodec(codec, torch.device("cuda:1"))
     first = codec.begin(latents, new=9)        # queued; the transformer goes on with the next chunk
     video = first.frames()                     # whatever is asked for from now on waits for it
+    pixels = first.on_host(to_bytes)           # or: the host waits for it, and for nothing else
 
 It is a codec itself: `decode` begins and waits. On a CPU there are no streams, and `begin` decodes.
 
@@ -10,6 +11,7 @@ B batch, C latent channels, F pixel frames, n latent frames, R context latents, 
 h w latent rows and columns.
 """
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -19,10 +21,15 @@ from helios_core.codecs.api import Codec
 
 
 class Decoding:
-    """Frames that may still be in the making."""
+    """Frames that may still be in the making: on a `stream`, until the event `done`."""
 
-    def __init__(self, frames: Tensor, done: Any = None) -> None:
-        self._frames, self._done = frames, done
+    def __init__(self, frames: Tensor, stream: Any = None, done: Any = None) -> None:
+        self._frames, self._stream, self._done = frames, stream, done
+
+    @property
+    def ready(self) -> bool:
+        """There is no stream that still works on them."""
+        return self._stream is None
 
     def frames(self) -> Tensor:
         """[B, 3, F, H, W]; work on the current stream waits for them."""
@@ -31,6 +38,13 @@ class Decoding:
             stream.wait_event(self._done)
             self._frames.record_stream(stream)
         return self._frames
+
+    def on_host(self, change: Callable[[Tensor], Tensor]) -> Tensor:
+        """`change(frames)` in the host's memory, whatever other streams still have to do."""
+        if self._stream is None:
+            return change(self._frames).cpu()
+        with torch.cuda.stream(self._stream):  # a copy to the host waits for its own stream alone
+            return change(self._frames).cpu()
 
 
 class BesideCodec:
@@ -62,4 +76,11 @@ class BesideCodec:
             done = self._stream.record_event()
         if latents.device == self.device:
             latents.record_stream(self._stream)
-        return Decoding(frames, done)
+        return Decoding(frames, self._stream, done)
+
+
+def begin(codec: Codec, latents: Tensor, *, new: int) -> Decoding:
+    """Decode, beside everything else if the codec is one that can."""
+    if isinstance(codec, BesideCodec):
+        return codec.begin(latents, new=new)
+    return Decoding(codec.decode(latents, new=new))

@@ -83,7 +83,7 @@ def load(
         use_eight_bits(modules["transformer"], eight_bits)
     if place.type == "cpu":
         pack(modules["transformer"])
-    if codec_device is not None:
+    if codec_device is not None or (fits and coder.type == "cuda"):
         modules["codec"] = BesideCodec(modules["codec"], coder)
     return assemble(
         manifest,

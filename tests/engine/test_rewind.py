@@ -209,7 +209,8 @@ def chunks_of(count: int) -> tuple[NullWorld, list]:
     intake = Intake(RandomInput(rng, world))
     for n in range(count):
         window, _ = intake.latch(0.0, frames=4, first_frame=4 * n)
-        made.append(maker.make(window, typed_prompt=f"p{n}" if n % 7 == 0 else None, now=n))
+        typed = f"p{n}" if n % 7 == 0 else None
+        made.append(maker.begin(window, typed_prompt=typed, now=n).finish())
     return world, made
 
 

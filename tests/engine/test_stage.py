@@ -156,9 +156,8 @@ def test_a_rewind_ends_the_episode_and_names_the_parent_frame(tmp_path):
 def test_a_bad_folder_is_a_message(tmp_path):
     rig = Rig(tmp_path)
     (tmp_path / "file").write_text("")
-    chunk = rig.maker.make(
-        rig.intake.latch(0.0, frames=4, first_frame=0)[0], typed_prompt=None, now=0
-    )
+    window, _ = rig.intake.latch(0.0, frames=4, first_frame=0)
+    chunk = rig.maker.begin(window, typed_prompt=None, now=0).finish()
     rig.studio.obey(StartRecording(dir=str(tmp_path / "file")), chunk)
     assert not rig.studio.recording and rig.messages
     with pytest.raises(OSError):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from helios_core.codecs.beside import BesideCodec
+from helios_core.codecs.beside import BesideCodec, begin
 from helios_core.codecs.tiny import TinyCodec, TinyCodecConfig
 
 CONFIG = TinyCodecConfig(channels=4, encoder_widths=(8, 8, 8), decoder_widths=(8, 8, 8))
@@ -47,3 +47,24 @@ def test_a_world_decodes_elsewhere() -> None:
     assert isinstance(other, WorldModel) and isinstance(other.parts.codec, BesideCodec)
     one, two = (w.advance(w.start(seed=3, prompt="a meadow"), None)[1] for w in (plain, other))
     assert np.array_equal(one, two)
+
+
+def test_the_host_gets_frames_of_any_codec() -> None:
+    codec, beside = pair("cpu")
+    latents = torch.randn(1, 4, 3, 2, 2)
+    for begun in (begin(codec, latents, new=2), begin(beside, latents, new=2)):
+        assert begun.ready
+        assert torch.equal(begun.on_host(torch.neg), -codec.decode(latents, new=2))
+
+
+@pytest.mark.gpu
+def test_the_host_waits_for_the_codec_alone() -> None:
+    codec, beside = pair("cuda")
+    latents, square = torch.randn(1, 4, 3, 2, 2, device="cuda"), torch.randn(8192, 8192).cuda()
+    wanted = codec.decode(latents, new=2).cpu()
+    begun = begin(beside, latents, new=2)
+    assert not begun.ready
+    for _ in range(100):
+        square = (square @ square).clamp(-1, 1)
+    torch.testing.assert_close(begun.on_host(torch.clone), wanted)
+    assert not torch.cuda.current_stream().query(), "the other work was waited for too"

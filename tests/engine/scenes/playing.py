@@ -110,7 +110,7 @@ def play(
         intake.take([event for event in waiting if event.t <= now])
         waiting = [event for event in waiting if event.t > now]
         window, typed = intake.latch(now, frames=info.chunk_frames, first_frame=maker.first_frame)
-        chunks.append(maker.make(window, typed_prompt=typed, now=now))
+        chunks.append(maker.begin(window, typed_prompt=typed, now=now).finish())
         if save_and_restore:
             director.restore(director.snapshot())
     return Played(tuple(chunks), director, maker)

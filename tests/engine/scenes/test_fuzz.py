@@ -239,7 +239,7 @@ def play_a_little(file) -> None:
             first_frame=chunk * 4,
             fps=20,
             requested=world.info.spec.zeros(4),
-            last_frames=last,
+            last_frames=lambda shown=last: shown,
             pressed=frozenset(),
             tapped=frozenset({"e", "q"} if chunk == 3 else ()),
             idle_frames=4 * chunk + 4,

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from engine.scenes.expressions import FUNCTIONS, SENSES
+from helios_core.world_api import Arriving
 from tests.engine.scenes.playing import hold, play, scene_of, small_world
 
 TRIGGER = 'triggers:\n  - {{name: it, when: "{when}"{more}, caption: now}}\n'
@@ -89,11 +90,11 @@ class Painted:
     def __getattr__(self, name):
         return getattr(self.world, name)
 
-    def decode(self, state, latents):
+    def begin_decode(self, state, latents):
         frames = np.full((4, 24, 40, 3), 128, np.uint8)
         if latents.first_frame >= 40:
             frames[:] = self.colour
-        return frames
+        return Arriving(lambda: frames)
 
 
 @pytest.mark.parametrize(

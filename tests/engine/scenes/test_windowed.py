@@ -62,9 +62,9 @@ class SlowWorld:
     def __getattr__(self, name):
         return getattr(self._world, name)
 
-    def decode(self, state, latents):
+    def begin_decode(self, state, latents):
         self._clock.sleep_until(self._clock.now() + self._make)
-        return self._world.decode(state, latents)
+        return self._world.begin_decode(state, latents)
 
 
 @pytest.mark.parametrize("make", [0.01, 0.15, 0.5], ids=["quick", "just in time", "too slow"])
