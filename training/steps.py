@@ -27,6 +27,7 @@ DATA = {
 """Step to module, config class and function."""
 
 STAGES = {
+    "words": ("training.stages.words", "WordsConfig", "WordsStage"),
     "codec": ("training.stages.codec", "CodecConfig", "CodecStage"),
     "forecast": ("training.stages.forecast", "ForecastConfig", "ForecastStage"),
     "base": ("training.stages.base", "BaseConfig", "BaseStage"),

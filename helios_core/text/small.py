@@ -130,10 +130,12 @@ class SmallTextEncoder(nn.Module):
 
     def forward(self, rows: Tensor, mask: Tensor) -> Tensor:
         """[B, L-1, N] letter groups and mask [B, L] to hidden states [B, L, D]."""
-        there = (rows > 0).unsqueeze(-1)
-        count = there.sum(2).clamp(min=1)
         # Divided by the root of the count, a word's length leaves its variance alone.
-        words = (self.groups(rows) * there).sum(2) / count.sqrt()
+        count = (rows > 0).sum(2, keepdim=True).clamp(min=1)
+        bags = F.embedding_bag(
+            rows.flatten(0, 1), self.groups.weight, mode="sum", padding_idx=0
+        )  # fmt: skip
+        words = bags.unflatten(0, rows.shape[:2]) / count.sqrt()
         whole = self.whole.expand(len(rows), 1, -1)
         x = torch.cat([whole.to(words.dtype), words], 1) + self.positions
         for layer in self.layers:

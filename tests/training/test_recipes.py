@@ -28,7 +28,9 @@ TINY = [
     "decoder.loop.samples=8",
     "decoder.settings.batch=4",
     "decoder.settings.held_clips=8",
-    'forecast.settings.text={"text_dim":16,"width":16,"layers":1,"heads":2,"buckets":64}',
+    "words.loop.samples=8",
+    "words.settings.batch=4",
+    'words.settings.text={"text_dim":16,"width":16,"layers":1,"heads":2,"buckets":64}',
     "near.loop.samples=8",
     "near.settings.batch=4",
     "near.settings.own.streams.count=2",
@@ -114,7 +116,7 @@ for name in ("omegaconf", "yaml", "av", "pyarrow", "pygame", "matplotlib", "PIL"
 import training.data.render
 from training.worlds.wilds import captions, episodes, events, policies, world
 from training.__main__ import main
-sys.exit(main([sys.argv[1], "--only", "forecast,near,sharpen-near,reader,sharpen"]))
+sys.exit(main([sys.argv[1], "--only", "words,forecast,near,sharpen-near,reader,sharpen"]))
 """
 
 

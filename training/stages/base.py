@@ -61,6 +61,8 @@ class BaseConfig:
     """Step whose published weights to go on from, or `pack:NAME`, instead of a fresh model."""
     actions: worlds.ActionPath | None = field(default_factory=worlds.ActionPath)
     text: SmallTextConfig = field(default_factory=SmallTextConfig)
+    words: str = ""
+    """Step that published a text encoder, which stays as it is; empty = a new one of `text`."""
     near_only: bool = False
     """Train the convolutions around the tokens alone, as a start for the whole: many times as many
     windows a second. Set windows.history to 2, which is all they see."""
@@ -98,7 +100,8 @@ class BaseStage:
             origin = Origin.named(config.init, config.actions)
             self.world = open_world(origin, context, self.data)
         else:
-            made = worlds.fresh(config.model, config.actions, config.text, self.data)
+            text = worlds.text_of(config.words, config.text, context)
+            made = worlds.fresh(config.model, config.actions, text, self.data)
             self.world = made.to(context.device)
         if not config.teach_text:
             self.world.text.requires_grad_(False)  # type: ignore[attr-defined] - a module of ours

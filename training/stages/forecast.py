@@ -42,6 +42,8 @@ class ForecastConfig:
     """As in `base`, with a forecast."""
     actions: worlds.ActionPath = field(default_factory=worlds.ActionPath)
     text: SmallTextConfig = field(default_factory=SmallTextConfig)
+    words: str = ""
+    """Step that published a text encoder, which stays as it is; empty = a new one of `text`."""
     unroll: int = 4
     """Latents guessed in a row, each from the guesses before it."""
     judged: int = 12
@@ -59,7 +61,8 @@ class ForecastStage:
         self.batch = config.batch
         self.data = LatentSet.load(context.folder(config.latents), context.device)
         self.held = LatentSet.load(context.folder(config.held), context.device)
-        made = worlds.fresh(config.model, config.actions, config.text, self.data)
+        text = worlds.text_of(config.words, config.text, context)
+        made = worlds.fresh(config.model, config.actions, text, self.data)
         self.world = made.to(context.device)
         dit = self.world.dit
         if dit.forecast is None or dit.actions is None:

@@ -23,6 +23,7 @@ from helios_core.text.small import SmallTextConfig, SmallTextEncoder, misspell, 
 from helios_core.transformer import ActionCache, HeliosTransformer, HistoryCache, TextCache
 from training import artifacts
 from training.data.windows import LatentSet, Window
+from training.stages.context import StepContext
 from training.trainer.draw import Draw
 
 CAPTIONS_KEPT = 50_000
@@ -201,9 +202,15 @@ def _layers(layers: tuple, times: int) -> tuple:
 
 
 def fresh(
-    model: dict[str, Any], path: ActionPath | None, text: SmallTextConfig, data: LatentSet
+    model: dict[str, Any],
+    path: ActionPath | None,
+    text: SmallTextConfig | SmallTextEncoder,
+    data: LatentSet,
 ) -> TrainWorld:
-    """A new world for a data set: its latents give channels, its spec the action channels."""
+    """A new world for a data set: its latents give channels, its spec the action channels.
+
+    `text` is an encoder that has learned already, or the sizes of a new one.
+    """
     settings = dict(model)
     preset = settings.pop("preset", "small")
     channels, window = data.latents.shape[1], data.actions.shape[1]
@@ -219,9 +226,17 @@ def fresh(
         settings = {"channels": channels, "text_dim": text.text_dim, **settings}
     tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
     made = getattr(presets, preset)(**tuples)
-    words = vocabulary_of(t for group in data.texts for t in group)
-    encoder = SmallTextEncoder(replace(text, vocabulary=words))
-    return TrainWorld(HeliosTransformer(made), encoder, data.spec)
+    if isinstance(text, SmallTextConfig):
+        words = vocabulary_of(t for group in data.texts for t in group)
+        text = SmallTextEncoder(replace(text, vocabulary=words))
+    return TrainWorld(HeliosTransformer(made), text, data.spec)
+
+
+def text_of(words: str, sizes: SmallTextConfig, context: StepContext) -> Any:
+    """For `fresh`: the encoder that the step named `words` published, or sizes if it is empty."""
+    if not words:
+        return sizes
+    return artifacts.load(context.final(words), "text", context.device)
 
 
 def save(folder: Path, world: TrainWorld) -> None:

@@ -17,9 +17,7 @@ import numpy as np
 
 from training.worlds.wilds.events import EVENTS
 from training.worlds.wilds.facts import time_name
-from training.worlds.wilds.phrases import TRAINING, Language
-
-SLOT = re.compile(r"\{(\w+)\}")
+from training.worlds.wilds.phrases import SLOT, TRAINING, Language
 
 
 def _one(options: tuple[str, ...], rng: np.random.Generator) -> str:

@@ -1,0 +1,101 @@
+"""Sentences in many words, each with the plainest one that says the same: lessons in wording.
+
+    saying(rng)     Saying(said="Put me on a prairie, at dawn", plain="a green meadow at dawn")
+
+Nothing is rendered: facts are drawn at random, whatever their odds in a world. The plain sentence
+takes the first phrase of every list; an event is said plainly as what is true once it has played
+out, or, if it leaves nothing to say, as the first phrase of its own.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from training.worlds.wilds.captions import fill
+from training.worlds.wilds.events import EVENTS
+from training.worlds.wilds.facts import time_name
+from training.worlds.wilds.phrases import SLOT, TRAINING, Language
+
+OF_EVENTS = 0.3
+"""Share of sentences that tell what begins."""
+PADDED = 0.35
+"""Share with words that say nothing, before or after or in between."""
+THINNED = 0.2
+"""Share without articles and the like, as people type tags."""
+SMALL = frozenset(("a", "an", "the", "of", "in", "with", "is", "are", "to", "some", "that"))
+"""Words that are left out of those."""
+
+
+class Saying(NamedTuple):
+    """The same twice."""
+
+    said: str
+    plain: str
+
+
+def saying(rng: np.random.Generator, language: Language = TRAINING) -> Saying:
+    """One sentence about a place, or about what begins there."""
+    said, plain = (_event if rng.random() < OF_EVENTS else _place)(rng, language)
+    if rng.random() < THINNED:
+        said = " ".join(w for w in said.split() if w.lower() not in SMALL) or said
+    if language.fillers and rng.random() < PADDED:
+        said = _padded(said, rng, language)
+    return Saying(said, plain)
+
+
+def _place(rng: np.random.Generator, language: Language) -> Saying:
+    sentence = _one(language.sentences, rng)
+    names = [name.lower() for name in SLOT.findall(sentence)]
+    tables = {name: getattr(language, name) for name in names}
+    facts = {name: _one(tuple(table), rng) for name, table in tables.items()}
+    said = fill(sentence, {n: _one(tables[n][fact], rng) for n, fact in facts.items()})
+    assert said is not None
+    return Saying(said, plainly(facts, language))
+
+
+def plainly(facts: dict[str, str], language: Language = TRAINING) -> str:
+    """Facts by slot in their first phrases, in one order."""
+
+    def words(*slots: str) -> str:
+        return " ".join(getattr(language, s)[facts[s]][0] for s in slots if s in facts)
+
+    parts = (words("biome", "time", "weather"), words("landmark", "side"), words("extra"))
+    return ", ".join(part for part in parts if part)
+
+
+def _event(rng: np.random.Generator, language: Language) -> Saying:
+    name = _one(tuple(language.events), rng)
+    place = _one(tuple(language.biome), rng)
+    said = _one(language.events[name], rng)
+    there = _one(language.biome[place], rng)
+    with_place = (f"{there}; {said}", f"{said} over {there}", f"{said}, {there}")
+    if rng.random() < 0.4:
+        return Saying(_one(with_place, rng), outcome(name, {"biome": place}, language))
+    return Saying(said, outcome(name, {}, language))
+
+
+def outcome(name: str, facts: dict[str, str], language: Language = TRAINING) -> str:
+    """What is plainly true once an event has played out."""
+    event, facts = EVENTS[name], dict(facts)
+    if event.weather is not None:
+        facts["weather"] = event.weather
+    if event.hour is not None and event.hour >= 0:
+        facts["time"] = time_name(event.hour)
+    known = plainly(facts, language)
+    told = event.weather is not None or "time" in facts
+    return known if told else "; ".join(p for p in (known, language.events[name][0]) if p)
+
+
+def _padded(text: str, rng: np.random.Generator, language: Language) -> str:
+    filler = _one(language.fillers, rng)
+    words = text.split()
+    at = int(rng.integers(1, len(words))) if len(words) > 1 else 0
+    ways = (
+        f"{filler} {text}", f"{filler}, {text}", f"{text} {filler}", f"{text}, {filler}",
+        " ".join([*words[:at], filler, *words[at:]]),
+    )  # fmt: skip
+    return _one(ways, rng)
+
+
+def _one(options: tuple[str, ...], rng: np.random.Generator) -> str:
+    return options[int(rng.integers(len(options)))]
