@@ -25,6 +25,7 @@ from engine.session_file import (
     refuse_other_world,
 )
 from engine.video import read_clip, read_image
+from engine.warm_up import warm_up
 from helios_core.world_api import Preset, World, WorldInfo
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def open_play(
     loaded already is used again if it is of the pack that is wanted."""
     scene, saved = _read_what(config, on_loading)
     pack = config.pack or (saved.pack if saved else "") or (scene.scene.pack if scene else "")
-    pack = pack or default_pack()
+    pack, loaded = pack or default_pack(), world
     if world is None or world.info.name != pack:
         on_loading(f"loading {pack}", 0.2)
         world = load(
@@ -112,6 +113,11 @@ def open_play(
             codec_device=config.codec_device,
         )
     world = _avoiding(world, scene)
+    if world is not loaded:
+        warm_up(
+            world,
+            on_progress=lambda what, share: on_loading(f"warming up: {what}", 0.3 + share / 2),
+        )
     info = world.info
     if saved is not None:
         refuse_other_world(saved, info, Path(config.what))

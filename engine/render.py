@@ -68,9 +68,10 @@ def render(
     *,
     say: Callable[[str], None] = lambda text: None,
     on_frame: Callable[[int], None] = lambda done: None,
+    on_loading: Callable[[str, float], None] = lambda what, share: None,
 ) -> Rendered:
     """Play to the end. A full disk ends a recording with a message and play goes on."""
-    opening = open_play(opening_config)
+    opening = open_play(opening_config, on_loading=on_loading)
     if config.frames is None and not _ends(opening):
         raise ValueError("this never ends by itself; say how long: --frames N")
     with careful() as interrupt:

@@ -16,8 +16,7 @@ def fingerprint(
     eight_bits: str | None = None,
     compile_mode: str = "none",
 ) -> dict[str, str]:
-    """Device, dtype, torch, threads, kernels and compile mode, as text."""
-    kind = str(dtype).removeprefix("torch.")
+    """Device, dtype, torch, threads, kernels, compile mode and 8-bit products, as text."""
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
         threads = "-"
@@ -26,11 +25,12 @@ def fingerprint(
         threads = str(torch.get_num_threads())
     return {
         "device": name,
-        "dtype": kind if eight_bits is None else f"{kind}, {eight_bits} products",
+        "dtype": str(dtype).removeprefix("torch."),
         "torch": str(torch.__version__),
         "threads": threads,
         "kernels": kernels_backend(device),
         "compile": compile_mode,
+        **({} if eight_bits is None else {"products": eight_bits}),
     }
 
 

@@ -1,14 +1,16 @@
 """Softmax attention by the best backend for a shape, and packed sequences of unequal length.
 
-torch's own choice is kept until `measure` has timed the backends for a shape on this device; from
-then on that shape takes the fastest. `save_table` and `load_table` keep what was measured, by
-device. Not here: what a CPU does with few tokens (helios_core.attention).
+torch's own choice is kept until `measure` has timed the backends for a shape on this device, or the
+shape came by within `measuring`; from then on it takes the fastest. `save_table` and `load_table`
+keep what was measured, by device. Not here: what a CPU does with few tokens
+(helios_core.attention), when a world's shapes are measured (engine.warm_up).
 
 Dimensions: B batch, H heads, N queries, K keys, W head width; S packed tokens of all sequences.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,10 +42,14 @@ class Shape(NamedTuple):
 
 
 _table: dict[Shape, str] = {}
+_notes: list[tuple[Callable, dict[Shape, str]]] = []
+"""Of `measuring`: how to time, and which backends were taken."""
 
 
 def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
     """Attention on [B,H,N,W] with keys and values [B,H,K,W]; mask True = may look."""
+    if _notes:
+        _note(query, key, value, mask)
     name = _table.get(shape_of(query, key, mask)) if _table else None
     if name is None:
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
@@ -83,6 +89,26 @@ def measure(
         raise ValueError(f"no attention backend takes {shape_of(query, key, mask)}")
     _table[shape_of(query, key, mask)] = min(times, key=lambda name: times[name])
     return times
+
+
+@contextmanager
+def measuring(timed: Callable) -> Iterator[dict[Shape, str]]:
+    """Within it, a shape that nobody measured is measured when it comes. Gives the backends that
+    were taken, by shape."""
+    taken: dict[Shape, str] = {}
+    _notes.append((timed, taken))
+    try:
+        yield taken
+    finally:
+        _notes.pop()
+
+
+def _note(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> None:
+    timed, taken = _notes[-1]
+    shape = shape_of(query, key, mask)
+    if shape not in _table:
+        measure(query, key, value, mask, timed)
+    taken[shape] = _table[shape]
 
 
 def forget() -> None:

@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--flat", type=int, metavar="FRAMES", help="only this: memory over so many headless frames")
     add("--device", help="cpu or cuda")
     add("--dtype", choices=["fp32", "bf16"])
+    add("--threads", type=int, metavar="N", help="of the CPU; measured once if not given")
     add("--graphs", action="store_true", help="replay CUDA graphs; for a pack that fits on the GPU")
     add("--codec-device", metavar="NAME", help="code and decode elsewhere, such as cuda:1")
 
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from engine.opening import default_pack
 
     packs = args.pack or list(dict.fromkeys(["null", default_pack()]))
-    results = [_play(pack, args) for pack in packs]
+    results = [measure_pack(pack, events=args.events, computed=_computed(args)) for pack in packs]
     report |= {"packs": results, **results[-1]}
     print(json.dumps(report))
     return 0
@@ -88,16 +89,19 @@ def _latch(make: float, chunk_frames: int, events: int) -> dict[str, Any]:
     }
 
 
-def _play(pack: str, args: argparse.Namespace) -> dict[str, Any]:
-    """One pack in a window."""
+def measure_pack(pack: str, *, events: int, computed: dict[str, Any]) -> dict[str, Any]:
+    """One pack in a window; `computed` is how, as the options of `play` say it."""
+    from engine.cli.counting import loading_bar
     from engine.measure import LEFT_OUT, measure_play
     from engine.opening import load
+    from engine.warm_up import warm_up
 
-    first_frame = command_to_first_frame(pack, args)
-    world = load(pack, **_computed(args))
+    first_frame = command_to_first_frame(pack, computed)
+    world = load(pack, **computed)
+    warm_up(world, on_progress=loading_bar())
     window = open_window()
     try:
-        result = measure_play(world, window, events=args.events)
+        result = measure_play(world, window, events=events)
     finally:
         window.close()
     driver = os.environ.get("SDL_VIDEODRIVER", "the desktop's driver")
@@ -170,17 +174,17 @@ def open_window() -> Any:
 
 def _computed(args: argparse.Namespace) -> dict[str, Any]:
     """How the world is to be computed, as `play` and `load` take it."""
-    names = ("device", "dtype", "graphs", "codec_device")
+    names = ("device", "dtype", "threads", "graphs", "codec_device")
     return {name: getattr(args, name) for name in names}
 
 
-def command_to_first_frame(pack: str, args: argparse.Namespace) -> float:
+def command_to_first_frame(pack: str, computed: dict[str, Any]) -> float:
     """Seconds from the command line to the end of a run that shows one frame, in a new process."""
     command = [sys.executable, "-m", "engine", "play", "--pack", pack, "--frames", "1"]
     command += ["--headless"]
-    for name, value in _computed(args).items():
+    for name, value in computed.items():
         option = f"--{name.replace('_', '-')}"
-        command += [option] if value is True else [option, value] if value else []
+        command += [option] if value is True else [option, str(value)] if value else []
     started = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:

@@ -51,7 +51,11 @@ def _latency(args: argparse.Namespace, folder: str) -> Path:
     from engine.cli import bench_play
     from training.evaluation.report import Report
 
+    short = {"float32": "fp32", "bfloat16": "bf16"}.get(args.dtype, args.dtype)
+    computed = {"device": args.device, "dtype": short}
     report = Report(folder)
     report.note("latency.hardware", bench_play.describe_hardware())
-    report.note("latency", bench_play._play(args.pack, args))
+    report.note(
+        "latency", bench_play.measure_pack(args.pack, events=args.events, computed=computed)
+    )
     return report.save()

@@ -93,6 +93,7 @@ def user_folder(kind: str) -> Path:
 
 
 def _headless(args: argparse.Namespace) -> int:
+    from engine.cli.counting import loading_bar
     from engine.render import RenderConfig, render
 
     config = RenderConfig(
@@ -104,6 +105,7 @@ def _headless(args: argparse.Namespace) -> int:
         config,
         say=lambda text: print(text, file=sys.stderr),
         on_frame=progress(args.frames),
+        on_loading=loading_bar(),
     )
     world_seconds = rendered.frames / rendered.fps
     print(

@@ -47,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _world(args: argparse.Namespace, data: "RolloutDataset", episode: int) -> Any:
+    from engine.cli.counting import loading_bar
+    from engine.warm_up import warm_up
     from helios_core.packs import load_world
 
     source = data.episodes[episode].header.source
@@ -55,12 +57,14 @@ def _world(args: argparse.Namespace, data: "RolloutDataset", episode: int) -> An
         raise ValueError("this episode names no pack, so nothing can replay it")
     then = dict(source.get("fingerprint", {}))  # the same bits want the same dtype and threads
     threads = str(then.get("threads", ""))
-    return load_world(
+    world = load_world(
         pack,
         device=args.device,
         dtype=then.get("dtype") if pack != "null" else None,
         threads=int(threads) if threads.isdigit() else None,
     )
+    warm_up(world, on_progress=loading_bar())  # its attention, too, is then the one of play
+    return world
 
 
 def _verify(args: argparse.Namespace, data: "RolloutDataset", world: Any, episode: int) -> int:

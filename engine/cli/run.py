@@ -37,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
     if args.frames is not None and args.frames < 1:
         raise ValueError(f"--frames {args.frames}: ask for at least 1")
     expected = _expected(args.expect)
+    from engine.cli.counting import loading_bar
     from engine.cli.play import progress
     from engine.opening import OpeningConfig
     from engine.render import RenderConfig, render
@@ -61,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
         config,
         say=lambda text: print(text, file=sys.stderr),
         on_frame=progress(args.frames),
+        on_loading=loading_bar(),
     )
     print(f"{rendered.frames} frames of {rendered.pack} in {rendered.seconds:.1f} s")
     print(f"frame hash {rendered.frame_hash}")

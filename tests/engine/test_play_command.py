@@ -234,6 +234,16 @@ def test_the_bench_computes_as_play_does(given, sentence, capsys):
         assert code == 2 and sentence in err
 
 
+def test_an_evaluation_keeps_what_the_bench_measures(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    asked = ["eval", "random", "--suite", "latency", "--events", "6", "--dtype", "float32"]
+    code, out, err = helios(*asked, "--out", tmp_path, capsys=capsys)
+    assert code == 0, err
+    assert "of the floor" in out
+    kept = next(tmp_path.glob("*.json")).read_text()
+    assert '"floor_fraction"' in kept and '"torch"' in kept
+
+
 def test_no_display_names_headless(tmp_path):
     hidden = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")
     environment = {k: v for k, v in os.environ.items() if k not in hidden}
