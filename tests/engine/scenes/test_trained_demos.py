@@ -138,7 +138,10 @@ def test_a_demo_on_the_trained_pack_shows_its_weather(path, world, judge):
     ends = [*(frame for frame, _ in changes), len(clip)][1:]
     for (frame, weather), end in zip(changes, ends, strict=True):
         # Half a second more than allowed, because the judge has to hold it for as long.
-        stop = min(end, frame + round((WITHIN + 0.5) * fps))
+        stop = frame + round((WITHIN + 0.5) * fps)
+        if stop > len(clip):
+            continue  # the film ends before it need be seen
+        stop = min(end, stop)
         seconds = seen_after(judge, clip[frame:stop], weather, fps)
         rows.append({"at": frame / fps, "weather": weather, "seen_after": seconds})
         late += [rows[-1]] if seconds is None or seconds > WITHIN else []

@@ -143,7 +143,7 @@ def test_events_play_out_over_time():
     for _ in range(380):
         hour = wilds.state.hour
         wilds.step(np.zeros((n, SPEC.size)))
-        passed += (wilds.state.hour - hour) % 24
+        passed += ((wilds.state.hour - hour + 12) % 24 - 12).abs()
     late = wilds.state
     for i, (want, facts) in enumerate(zip(wants, wilds.facts(), strict=True)):
         if want.weather:
@@ -154,12 +154,24 @@ def test_events_play_out_over_time():
             assert facts["weather"] == want.weather
         if want.hour is not None:
             aim = want.hour if want.hour >= 0 else 9.0
-            assert float((early.hour - start.hour)[i] % 24) < 0.2
+            assert abs((float(early.hour[i]) - 9.0 + 12) % 24 - 12) < 0.5, "no jump"
             assert abs((float(late.hour[i]) - aim + 12) % 24 - 12) < 0.5
             assert float(passed[i]) > (23.5 if names[i] == "day passes" else 1.0)
         if want.fire is not None:
             assert abs(float(early.fire[i] - start.fire[i])) < 0.2
             assert abs(float(late.fire[i]) - want.fire) < 0.05
+
+
+def test_a_typed_hour_is_there_within_three_seconds_by_the_shorter_way():
+    wilds = Wilds([3] * 3, 8, 12, config=WildsConfig(hours=(12.0, 9.0, 20.0)))
+    wilds.event(["night falls", "aurora appears", "noon comes"])
+    way = []
+    for _ in range(60):
+        wilds.step(np.zeros((3, SPEC.size)))
+        way.append(wilds.state.hour.clone())
+    for hour, aim in zip(way[-1].tolist(), (21.5, 23.0, 12.0), strict=True):
+        assert abs(hour - aim) < 0.1
+    assert torch.stack(way)[:, 2].min() > 11.9, "noon is not reached through a night"
 
 
 def test_unknown_names_are_refused_with_the_known_ones():

@@ -47,8 +47,12 @@ EVENTS: dict[str, Event] = {
     "campfire goes out": Event(fire=0.0),
 }
 WHOLE_DAY = 24.0
-HURRY = 1.4
-"""Hours per second of a hurrying sun; a whole day takes 17 seconds."""
+DAY_LASTS = 17.0
+"""Seconds of a day that passes."""
+HURRY = 2.0
+"""Seconds that the sun takes to another hour, whichever: somebody typed it and waits."""
+BACK = 15.0
+"""From so many hours ahead on, the sun turns back instead of running through a night."""
 
 
 def apply(state: State, names: Sequence[str | None]) -> State:
@@ -68,13 +72,17 @@ def apply(state: State, names: Sequence[str | None]) -> State:
     aim = torch.tensor(target, device=device)
     hour = column([-2.0 if e.hour is None else e.hour for e in chosen])
     fire = column([-1.0 if e.fire is None else e.fire for e in chosen])
-    ahead = torch.where(hour < 0, WHOLE_DAY, torch.remainder(hour - state.hour, 24.0))
+    ahead = torch.remainder(hour - state.hour, 24.0)
+    ahead = torch.where(ahead < BACK, ahead, ahead - 24.0)
+    rate = torch.where(hour < 0, WHOLE_DAY / DAY_LASTS, ahead / HURRY)
     hurries = hour > -1.5
     return replace(
         state,
         target=torch.where(aim >= 0, aim, state.target),
-        hours_left=torch.where(hurries, ahead, state.hours_left),
-        hour_rate=torch.where(hurries, HURRY, state.hour_rate),
+        hours_left=torch.where(
+            hurries, torch.where(hour < 0, WHOLE_DAY, ahead.abs()), state.hours_left
+        ),
+        hour_rate=torch.where(hurries, rate, state.hour_rate),
         fire_target=torch.where(fire >= 0, fire, state.fire_target),
     )
 

@@ -51,7 +51,7 @@ class State:
     hour: Tensor
     """0..24."""
     hour_rate: Tensor
-    """Hours per second now; a passing day speeds it up."""
+    """Hours per second now; events speed it up, and may turn it back."""
     hours_left: Tensor
     """Hours that still pass at that speed before the sun goes its own pace again."""
     clock: Tensor
@@ -176,7 +176,9 @@ class Wilds:
 def advance(s: State, config: WildsConfig) -> State:
     """One frame of sun, weather, snow and fire."""
     passed = s.hour_rate * DT
-    left = (s.hours_left - passed).clamp(min=0)
+    there = (s.hours_left > 0) & (passed.abs() > s.hours_left)
+    passed = torch.where(there, s.hours_left * passed.sign(), passed)
+    left = (s.hours_left - passed.abs()).clamp(min=0)
     rate = torch.where(left > 0, s.hour_rate, config.hours_per_second)
     wanted = weather.table(str(s.hour.device))[s.target]
     drift = 1 - np.exp(-DT / weather.SETTLE)
