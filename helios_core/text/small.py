@@ -1,8 +1,9 @@
-"""The small text encoder of the shipped packs: words as hashed letter groups, then two layers.
+"""The small text encoder of the shipped packs: words as hashed letter groups, then layers.
 
 A word is the mean of embeddings of its letter groups (and of itself), found by hashing, so that
 `medow` lands near `meadow` and no word is out of vocabulary. Word positions are learned. It is
-trained together with the DiT, lives in the pack's safetensors, and needs no download.
+trained together with the DiT, or before it on sentences alone (training.stages.words), lives in the
+pack's safetensors, and needs no download.
 
     encoder = SmallTextEncoder(SmallTextConfig())
     hidden, mask = encoder.encode(["a meadow at noon"])

@@ -230,10 +230,12 @@ class SharpenStage:
         if self.readings is None:
             return {}
         of_actions, of_text = self.config.readings
-        return {
-            "actions": Wish(of_actions, self.readings.actions(asked, own, made)),
-            "text": Wish(of_text, self.readings.text(asked, made, draw)),
-        }
+        wishes = {}
+        if of_actions:
+            wishes["actions"] = Wish(of_actions, self.readings.actions(asked, own, made))
+        if of_text:
+            wishes["text"] = Wish(of_text, self.readings.text(asked, made, draw))
+        return wishes
 
     def _world_turn(
         self, real: Shown, fake: Shown, made: Tensor, trust: Trust, wishes: dict[str, Wish]

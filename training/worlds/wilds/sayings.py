@@ -18,11 +18,15 @@ from training.worlds.wilds.phrases import SLOT, TRAINING, Language
 
 OF_EVENTS = 0.3
 """Share of sentences that tell what begins."""
+OF_ONE_FACT = 0.2
+"""Share that is one phrase and no more, as people type in a hurry."""
 PADDED = 0.35
 """Share with words that say nothing, before or after or in between."""
 THINNED = 0.2
 """Share without articles and the like, as people type tags."""
-SMALL = frozenset(("a", "an", "the", "of", "in", "with", "is", "are", "to", "some", "that"))
+SMALL = frozenset(
+    ("a", "an", "the", "of", "in", "with", "is", "are", "to", "some", "that", "at", "on", "under")
+)
 """Words that are left out of those."""
 
 
@@ -34,10 +38,14 @@ class Saying(NamedTuple):
 
 
 def saying(rng: np.random.Generator, language: Language = TRAINING) -> Saying:
-    """One sentence about a place, or about what begins there."""
-    said, plain = (_event if rng.random() < OF_EVENTS else _place)(rng, language)
+    """One sentence about a place, or about what begins there, or a few words."""
+    kind = rng.random()
+    if kind < OF_ONE_FACT:
+        said, plain = _fact(rng, language)
+    else:
+        said, plain = (_event if kind < OF_ONE_FACT + OF_EVENTS else _place)(rng, language)
     if rng.random() < THINNED:
-        said = " ".join(w for w in said.split() if w.lower() not in SMALL) or said
+        said = _thin(said)
     if language.fillers and rng.random() < PADDED:
         said = _padded(said, rng, language)
     return Saying(said, plain)
@@ -51,6 +59,16 @@ def _place(rng: np.random.Generator, language: Language) -> Saying:
     said = fill(sentence, {n: _one(tables[n][fact], rng) for n, fact in facts.items()})
     assert said is not None
     return Saying(said, plainly(facts, language))
+
+
+def _fact(rng: np.random.Generator, language: Language) -> Saying:
+    slot = _one(("biome", "time", "weather", "landmark", "extra"), rng)
+    table = getattr(language, slot)
+    fact = _one(tuple(table), rng)
+    said = _one(table[fact], rng)
+    if rng.random() < 0.5:
+        said = _thin(said)
+    return Saying(said, plainly({slot: fact}, language))
 
 
 def plainly(facts: dict[str, str], language: Language = TRAINING) -> str:
@@ -84,6 +102,10 @@ def outcome(name: str, facts: dict[str, str], language: Language = TRAINING) -> 
     known = plainly(facts, language)
     told = event.weather is not None or "time" in facts
     return known if told else "; ".join(p for p in (known, language.events[name][0]) if p)
+
+
+def _thin(text: str) -> str:
+    return " ".join(w for w in text.split() if w.lower() not in SMALL) or text
 
 
 def _padded(text: str, rng: np.random.Generator, language: Language) -> str:
