@@ -55,7 +55,7 @@ def get_ready(
 
     def time_it(call: Callable[[], Any]) -> float:
         fresh.append(call)
-        return (timed or _seconds)(call)
+        return (timed or seconds)(call)
 
     _take_over(table)
     plain = WorldModel(replace(world.parts, graphs=False), world.info)
@@ -131,7 +131,7 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _seconds(call: Callable[[], Any]) -> float:
+def seconds(call: Callable[[], Any]) -> float:
     """Median time of a call on the GPU."""
     import torch
 

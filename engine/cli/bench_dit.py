@@ -6,9 +6,12 @@ from typing import Any
 from engine.cli.bench_report import (
     add_common,
     ceilings,
+    choose_attention,
     finish,
+    floor_share,
     hardware,
     settle,
+    share_text,
     summary,
     timed,
     torch_dtype,
@@ -41,14 +44,14 @@ def _variant(name: str, args: argparse.Namespace, limits) -> list[dict[str, Any]
     from engine.cli.bench_model import (
         CACHED,
         SIZES,
-        TEXT_TOKENS,
         config_of,
         random_history,
         random_model,
         random_text,
     )
-    from helios_core.costs import Way, chunk_costs
+    from helios_core.costs import chunk_costs
     from helios_core.eightbit import use_eight_bits
+    from helios_core.products import count_products
     from helios_core.program import ModelProgram
     from kernels.backend import using
 
@@ -57,9 +60,8 @@ def _variant(name: str, args: argparse.Namespace, limits) -> list[dict[str, Any]
     model = random_model(config, args.device, dtype)
     if name == "cached_8bit":
         use_eight_bits(model)
-    way = Way(cache_text=True, cache_history=cached, trim_last=True)
     steps = (1,) * (3 if args.size == "14b" else 2)
-    stages = chunk_costs(config, size, steps=steps, text_tokens=TEXT_TOKENS[args.size], way=way)
+    stages = chunk_costs(config, size, steps=steps, text_tokens=0)
     rows = []
     with using("reference" if name == "reference" else "auto"), torch.no_grad():
         call = model if args.no_graph or args.device == "cpu" else ModelProgram(model)
@@ -71,12 +73,12 @@ def _variant(name: str, args: argparse.Namespace, limits) -> list[dict[str, Any]
             noisy = torch.randn(shape, device=args.device).to(dtype)
             time = torch.full((1,), 700.0, device=args.device)
             again = {"device": args.device, "warmup": args.warmup, "repeats": args.repeats}
+            choose_attention(args.device, lambda n=noisy, t=time: model(n, t, text, past))
             found = summary(timed(lambda n=noisy, t=time: call(n, t, text, past), **again))
-            floor = stage.flops.total / limits["flop_per_s"] * 1e3
+            counted = count_products(lambda n=noisy, t=time: model(n, t, text, past))
+            found |= floor_share(counted, limits, found["p50_ms"])
             tokens = stage.tokens.noisy if cached else stage.tokens.all
-            row = {"variant": name, "tokens": tokens, "tflop": stage.flops.total / 1e12, **found}
-            rows.append(row | {"floor_fraction": round(floor / found["p50_ms"], 4)})
+            rows.append({"variant": name, "tokens": tokens, **found})
             print(f"{name:<12} {tokens:>6} tokens {found['p50_ms']:10.2f} ms"
-                  f"  p95 {found['p95_ms']:10.2f}  {floor / found['p50_ms']:.0%} of the floor",
-                  flush=True)  # fmt: skip
+                  f"  p95 {found['p95_ms']:10.2f}  {share_text(found)}", flush=True)  # fmt: skip
     return rows

@@ -8,8 +8,10 @@ from engine.cli.bench_report import (
     add_common,
     ceilings,
     finish,
+    floor_share,
     hardware,
     settle,
+    share_text,
     summary,
     timed,
     torch_dtype,
@@ -80,7 +82,8 @@ def _rows(name: str, case: Case, backends: list[str], args, limits) -> list[dict
                 row |= {"bytes": moved, "floor_fraction": round(floor / found["p50_ms"], 4)}
             kind = "forward + backward" if gradient else "forward"
             share = f"{row['floor_fraction']:.0%} of the floor" if not gradient else ""
-            print(f"{name:<28} {backend:<10} {kind:<19} {found['p50_ms']:10.3f} ms  {share}")
+            print(f"{name:<28} {backend:<10} {kind:<19} {found['p50_ms']:10.3f} ms"
+                  f"  p95 {found['p95_ms']:10.3f}  {share}")  # fmt: skip
             rows.append(row)
     return rows
 
@@ -161,7 +164,8 @@ def _attention(args: argparse.Namespace, limits: dict[str, float]) -> list[dict[
     """Every backend on self- and cross-attention; the fastest is what that shape takes."""
     import torch
 
-    from kernels.attention import forget, measure
+    from helios_core.products import count_products
+    from kernels.attention import attention, forget, measure
 
     history, noisy, heads, width, _ = SHAPES[args.size]
     rows = []
@@ -176,12 +180,19 @@ def _attention(args: argparse.Namespace, limits: dict[str, float]) -> list[dict[
             for n in (queries, keys, keys)
         )  # fmt: skip
         again = {"device": args.device, "warmup": args.warmup, "repeats": args.repeats}
-        times = measure(q, k, v, None, lambda call, a=again: summary(timed(call, **a))["p50_ms"])
-        floor = 4 * queries * keys * heads * width / limits["flop_per_s"] * 1e3
-        for backend, ms in sorted(times.items(), key=lambda item: item[1]):
-            share = f"{floor / ms:.0%} of the floor"
-            print(f"attention {name:<18} {backend:<10} {ms:10.3f} ms  {share}")
-            rows.append({"attention": name, "backend": backend, "p50_ms": ms,
-                         "floor_fraction": round(floor / ms, 4)})  # fmt: skip
+        kept: list[dict[str, Any]] = []
+
+        def clock(call: Callable[[], Any], kept=kept, again=again) -> float:
+            kept.append(summary(timed(call, **again)))
+            return kept[-1]["p50_ms"]
+
+        times = measure(q, k, v, None, clock)
+        counted = count_products(lambda q=q, k=k, v=v: attention(q, k, v))
+        for backend, found in zip(times, kept, strict=True):
+            row = {"attention": name, "backend": backend, **found}
+            rows.append(row | floor_share(counted, limits, found["p50_ms"]))
+        for row in sorted(rows[-len(kept) :], key=lambda row: row["p50_ms"]):
+            print(f"attention {name:<18} {row['backend']:<10} {row['p50_ms']:10.3f} ms"
+                  f"  p95 {row['p95_ms']:10.3f}  {share_text(row)}")  # fmt: skip
     forget()  # a benchmark leaves no choice behind in its process
     return rows

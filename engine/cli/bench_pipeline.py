@@ -16,6 +16,7 @@ from typing import Any
 from engine.cli.bench_report import (
     add_common,
     ceilings,
+    choose_attention,
     finish,
     floor_share,
     hardware,
@@ -97,6 +98,8 @@ def _compare(
         use_eight_bits(model)
     text = random_text(config, setting.size, setting.device, setting.dtype)
     vae = _codec(setting)
+    plain = _ours(model, vae, text, replace(setting, graph=False))
+    choose_attention(setting.device, plain)
     sides = {name: _ours(model, vae, text, setting)}
     if args.against and name == "exact":
         sides["diffusers"] = _reference(model, vae, text, setting, args.compile_reference)
@@ -111,7 +114,7 @@ def _compare(
             if repeat >= args.warmup:
                 times[side].append(time.perf_counter() - began)
     peak = _peak(setting.device)
-    work = count_products(_ours(model, vae, text, replace(setting, graph=False)))
+    work = count_products(plain)
     agreement = _agreement(frames[name], frames["diffusers"]) if len(sides) > 1 else {}
     made = frames[name].shape[0]  # the reference makes as many, and cuts some off
     rows = []

@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"hardware: {', '.join(f'{k} {v}' for k, v in hardware.items())}")
     if args.flat is not None:
         return _flat(args, hardware)
-    report: dict[str, Any] = {"hardware": hardware}
+    report: dict[str, Any] = {"bench": "play", "hardware": hardware}
     if not args.no_latch:
         report["latch"] = [_latch(make, frames, args.events) for make, frames in LATCH_SETTINGS]
     from engine.opening import default_pack
@@ -209,6 +209,7 @@ def _flat(args: argparse.Namespace, hardware: dict[str, Any]) -> int:
     growth = last.resident / max(1, first.resident) - 1
     print(f"resident memory {growth:+.2%} from frame {first.frame} to {last.frame}")
     report = {
+        "bench": "play",
         "pack": pack,
         "frames": args.flat,
         "memory_growth": round(growth, 5),

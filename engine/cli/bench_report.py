@@ -113,6 +113,16 @@ def ceilings(device: str, dtype: Any) -> dict[str, float]:
     return {"bytes_per_s": 2 * source.numel() / copy_s, "flop_per_s": 2 * side**3 / product_s}
 
 
+def choose_attention(device: str, work: Callable[[], Any]) -> None:
+    """On a GPU, what `work` attends to takes the fastest backends from now on, as in play."""
+    from engine.warm_up import seconds
+    from kernels.attention import measuring
+
+    if device == "cuda":
+        with measuring(seconds):
+            work()
+
+
 def ceilings_of(world: Any) -> dict[str, float] | None:
     """The ceilings where a world computes, in its dtype; None for a world without a model."""
     parts = getattr(world, "parts", None)

@@ -138,3 +138,22 @@ def test_the_terminal_shows_a_bar_to_people_only(monkeypatch, capsys) -> None:
     show("ready", 1.0)
     text = capsys.readouterr().err
     assert "\r[############            ] warming up" in text and text.endswith("\n")
+
+
+@pytest.mark.gpu
+def test_a_gpu_is_ready_and_its_second_start_measures_nothing(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(module, "cache_file", lambda: tmp_path / "device.json")
+    digests = []
+    for start in range(2):
+        forget()
+        if start:
+            monkeypatch.setattr(module, "seconds", lambda call: pytest.fail("measured again"))
+        world = load_world("random", device="cuda", graphs=True)
+        assert isinstance(world, WorldModel) and isinstance(world._program, ModelProgram)
+        warm_up(world, on_progress=lambda what, share: None)
+        captures, state = set(world._program.captures), world.start(seed=1, prompt="a meadow")
+        for _ in range(3):
+            state, _ = world.advance(state, world.info.spec.zeros(world.info.chunk_frames))
+        assert captures and set(world._program.captures) == captures
+        digests.append(world.info.fingerprint["attention"])
+    assert digests[0] == digests[1]

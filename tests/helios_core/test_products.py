@@ -7,6 +7,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from engine.cli.bench_model import (
+    SIZES,
+    TEXT_TOKENS,
+    config_of,
+    random_history,
+    random_model,
+    random_text,
+)
+from helios_core.costs import Way, chunk_costs
 from helios_core.eightbit import Linear8
 from helios_core.null_world import NullWorld
 from helios_core.packed import PackedLinear, can_pack
@@ -98,3 +107,17 @@ def test_a_chunk() -> None:
     replayed = WorldModel(replace(world.parts, graphs=True), world.info)
     assert chunk_products(replayed) == one
     assert chunk_products(NullWorld()) is None
+
+
+@torch.no_grad()
+def test_counting_and_arithmetic_agree() -> None:
+    """Costs leave out embeddings and the last layer, which are little beside wide blocks."""
+    config = replace(config_of("tiny", restrict_history=True), layers=6)
+    size, model = SIZES["tiny"], random_model(config, "cpu", torch.float32)
+    text = model.text_cache(random_text(config, "tiny", "cpu", torch.float32))
+    past = model.history_cache(random_history(config, size, "cpu", torch.float32))
+    noisy = torch.randn(1, config.in_channels, size.frames, size.rows, size.columns)
+    counted = count_products(lambda: model(noisy, torch.full((1,), 700.0), text, past))
+    way = Way(cache_text=True, cache_history=True)
+    wanted = chunk_costs(config, size, steps=(1,), text_tokens=TEXT_TOKENS["tiny"], way=way)
+    assert wanted.stages[0].flops.total < counted.flops < 1.1 * wanted.stages[0].flops.total

@@ -25,6 +25,10 @@ def test_a_bench_ends_with_one_json_line(name: str, capsys: pytest.CaptureFixtur
     if name == "kernels":
         assert {row["kernel"] for row in rows} >= {"norm + modulate", "gelu"}
         assert all(row["floor_fraction"] > 0 for row in rows if not row["gradient"])
+        rows = report["attention"]
+    if name != "train":
+        assert all(row["p95_ms"] >= row["p50_ms"] for row in rows)
+        assert all(row["floor_fraction"] > 0 and row["gflop"] > 0 for row in rows)
     if name == "train":
         parts = [row[part] for row in rows for part in ("forward_backward", "step")]
         assert all(part["gflop"] == parts[0]["gflop"] > 0 for part in parts)
