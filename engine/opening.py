@@ -61,6 +61,8 @@ class OpeningConfig:
     """Replay pyramid stages as CUDA graphs."""
     codec_device: str | None = None
     """Another device that codes and decodes."""
+    eight_bits: str | None = None
+    """`fp8` or `int8` products in the blocks; None for plain ones."""
     actions: Path | None = None
     """A script of actions."""
     user_bindings: Path | None = None
@@ -111,6 +113,7 @@ def open_play(
             threads=config.threads,
             graphs=config.graphs,
             codec_device=config.codec_device,
+            eight_bits=config.eight_bits,
         )
     world = _avoiding(world, scene)
     if world is not loaded:
@@ -171,6 +174,7 @@ def load(
     threads: int | None = None,
     graphs: bool = False,
     codec_device: str | None = None,
+    eight_bits: str | None = None,
 ) -> World:
     """A world by name or folder, computed as asked for or as suits this machine."""
     from helios_core.packs import load_world
@@ -190,6 +194,7 @@ def load(
         threads=choice.threads,
         graphs=graphs,
         codec_device=codec_device,
+        eight_bits=eight_bits,
     )
 
 

@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--threads", type=int, metavar="N", help="of the CPU; measured once if not given")
     add("--graphs", action="store_true", help="replay CUDA graphs; for a pack that fits on the GPU")
     add("--codec-device", metavar="NAME", help="code and decode elsewhere, such as cuda:1")
+    add("--eight-bits", choices=["fp8", "int8"], help="products in the blocks; see bench eightbit")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -174,7 +175,7 @@ def open_window() -> Any:
 
 def _computed(args: argparse.Namespace) -> dict[str, Any]:
     """How the world is to be computed, as `play` and `load` take it."""
-    names = ("device", "dtype", "threads", "graphs", "codec_device")
+    names = ("device", "dtype", "threads", "graphs", "codec_device", "eight_bits")
     return {name: getattr(args, name) for name in names}
 
 

@@ -62,6 +62,7 @@ def _world(args: argparse.Namespace, data: "RolloutDataset", episode: int) -> An
         device=args.device,
         dtype=then.get("dtype") if pack != "null" else None,
         threads=int(threads) if threads.isdigit() else None,
+        eight_bits=then.get("products"),
     )
     warm_up(world, on_progress=loading_bar())  # its attention, too, is then the one of play
     return world

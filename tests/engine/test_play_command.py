@@ -234,6 +234,17 @@ def test_the_bench_computes_as_play_does(given, sentence, capsys):
         assert code == 2 and sentence in err
 
 
+def test_a_recording_with_8_bit_products_replays_in_them(tmp_path, capsys):
+    computed = ["--device", "cpu", "--dtype", "fp32", "--threads", "1", "--eight-bits", "int8"]
+    asked = ["--headless", "--pack", "random", "--frames", "8", "--record", tmp_path / "roll"]
+    plain = helios("play", *asked[:-2], *computed[:-2], capsys=capsys)[1]
+    code, out, err = helios("play", *asked, *computed, capsys=capsys)
+    assert code == 0, err
+    assert out.splitlines()[-1] != plain.splitlines()[-1]
+    code, out, _ = helios("replay", tmp_path / "roll", "--verify", capsys=capsys)
+    assert code == 0 and "all identical" in out
+
+
 def test_an_evaluation_keeps_what_the_bench_measures(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     asked = ["eval", "random", "--suite", "latency", "--events", "6", "--dtype", "float32"]
