@@ -63,6 +63,8 @@ class OpeningConfig:
     """Another device that codes and decodes."""
     eight_bits: str | None = None
     """`fp8` or `int8` products in the blocks; None for plain ones."""
+    compile: bool = False
+    """Compile the decoder of an imported checkpoint, while the world warms up."""
     actions: Path | None = None
     """A script of actions."""
     user_bindings: Path | None = None
@@ -114,6 +116,7 @@ def open_play(
             graphs=config.graphs,
             codec_device=config.codec_device,
             eight_bits=config.eight_bits,
+            compile=config.compile,
         )
     world = _avoiding(world, scene)
     if world is not loaded:
@@ -175,6 +178,7 @@ def load(
     graphs: bool = False,
     codec_device: str | None = None,
     eight_bits: str | None = None,
+    compile: bool = False,
 ) -> World:
     """A world by name or folder, computed as asked for or as suits this machine."""
     from helios_core.packs import load_world
@@ -185,8 +189,11 @@ def load(
 
     long = {"fp32": "float32", "bf16": "bfloat16", None: None}
     choice = choose(device=device, dtype=long.get(dtype, dtype), threads=threads)
-    if graphs and not choice.device.startswith("cuda"):
-        raise ValueError(f"graphs want a CUDA device, not {choice.device}: leave --graphs out")
+    coder = codec_device or choice.device
+    wanted = (("--graphs", graphs, choice.device), ("--compile", compile, coder))
+    for option, asked, place in wanted:
+        if asked and not place.startswith("cuda"):
+            raise ValueError(f"{option} wants a CUDA device, not {place}: leave it out")
     return load_world(
         pack,
         device=choice.device,
@@ -195,6 +202,7 @@ def load(
         graphs=graphs,
         codec_device=codec_device,
         eight_bits=eight_bits,
+        compile=compile,
     )
 
 

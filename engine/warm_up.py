@@ -3,8 +3,9 @@
 The first chunks compile kernels, choose algorithms and capture graphs, each of which takes longer
 than a chunk plays. So some are made and thrown away behind a progress bar. Of every shape of
 attention the backends are timed, and the table is kept in the user's cache, by what it depends on:
-hardware and versions. Compiled kernels stay in Triton's own cache between starts; graphs cannot be
-kept. A CPU needs none of this: its first chunk takes twice as long as the others, once.
+hardware and versions. Compiled kernels stay in the caches of Triton and of torch's compiler between
+starts; graphs cannot be kept. A CPU needs none of this: its first chunk takes twice as long as the
+others, once.
 
     warm_up(world, on_progress=lambda what, share: print(f"{what} {share:.0%}"))
 """
@@ -58,11 +59,11 @@ def get_ready(
         return (timed or seconds)(call)
 
     _take_over(table)
+    compiled = world.info.fingerprint["compile"] != "none"
+    first = "compiling, choosing kernels" if compiled else "choosing kernels"
     plain = WorldModel(replace(world.parts, graphs=False), world.info)
     with measuring(time_it) as taken:
-        _make_chunks(
-            plain, lambda what, done: on_progress(f"choosing kernels, {what}", share * done)
-        )
+        _make_chunks(plain, lambda what, done: on_progress(f"{first}, {what}", share * done))
     if fresh:
         _keep(table)
     world.info.fingerprint["attention"] = _digest(sorted(map(str, taken.items())))

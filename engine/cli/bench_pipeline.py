@@ -2,15 +2,18 @@
 
 Both sides take the same weights, the same codec and the same noise, drawn on the CPU. The models
 are random: speed does not depend on what weights say. `exact` is the released maths, `cached` and
-`cached_8bit` are other functions of the same cost structure, whose frames are not compared.
+`cached_8bit` are other functions of the same cost structure, whose frames are not compared with
+the reference's. With `--compile` each runs by turns with its like whose codec is compiled, and the
+frames of the two are compared.
 """
 # diffusers' parts may be None, and its configs are callable only to a type checker:
 # pyright: reportArgumentType=false
 
 import argparse
+import copy
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from engine.cli.bench_report import (
@@ -43,6 +46,7 @@ class Setting:
     chunks: int
     steps: tuple[int, ...]
     graph: bool
+    compile: bool
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--chunks", type=int, default=2, help="chunks of a video")
     add("--steps", help="per pyramid stage, coarse to fine (default 1,1,1; tiny 1,1)")
     add("--no-graph", action="store_true", help="launch kernels one by one")
+    add("--compile", action="store_true", help="each also with its codec compiled (takes minutes)")
     add("--compile-reference", action="store_true",
         help="compile the reference as its documents advise (takes minutes)")  # fmt: skip
 
@@ -66,13 +71,14 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("--chunks is at least 1")
     setting = Setting(size=args.size, device=args.device, dtype=torch_dtype(args.dtype),
                       chunks=args.chunks, steps=tuple(map(int, text.split(","))),
-                      graph=args.device == "cuda" and not args.no_graph)  # fmt: skip
+                      graph=args.device == "cuda" and not args.no_graph,
+                      compile=args.compile)  # fmt: skip
     machine, limits = hardware(args.device), ceilings(args.device, setting.dtype)
     print(f"{machine}\n{args.size}, {args.dtype}, steps {text}, {args.chunks} chunks, "
           f"warm-up {args.warmup}, CUDA graphs {setting.graph}, products reach "
           f"{limits['flop_per_s'] / 1e12:.3f} TFLOP/s", flush=True)  # fmt: skip
-    names = args.variant or VARIANTS
-    rows = [row for name in names for row in _compare(name, args, setting, limits)]
+    names, codecs = args.variant or VARIANTS, _codecs(setting)
+    rows = [row for name in names for row in _compare(name, args, setting, limits, codecs)]
     _add_ratios(rows)
     return finish("pipeline", {"hardware": machine, "ceilings": limits, "size": args.size,
                                "dtype": args.dtype, "steps": text,
@@ -82,7 +88,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _compare(
-    name: str, args: argparse.Namespace, setting: Setting, limits: dict[str, float]
+    name: str,
+    args: argparse.Namespace,
+    setting: Setting,
+    limits: dict[str, float],
+    codecs: dict[str, Any],
 ) -> list[dict[str, Any]]:
     """Time one variant of ours; beside the exact one, the reference in turns with it.
 
@@ -91,18 +101,22 @@ def _compare(
     from engine.cli.bench_model import CACHED, config_of, random_model, random_text
     from helios_core.eightbit import use_eight_bits
     from helios_core.products import count_products
+    from helios_core.program import ModelProgram
 
     config = config_of(setting.size, **(CACHED if name != "exact" else {}))
     model = random_model(config, setting.device, setting.dtype)
     if name == "cached_8bit":
         use_eight_bits(model)
     text = random_text(config, setting.size, setting.device, setting.dtype)
-    vae = _codec(setting)
-    plain = _ours(model, vae, text, replace(setting, graph=False))
+    plain = _ours(model, model, codecs["plain"], text, setting)
     choose_attention(setting.device, plain)
-    sides = {name: _ours(model, vae, text, setting)}
+    call: Any = ModelProgram(model) if setting.graph else model
+    sides = {name: _ours(model, call, codecs["plain"], text, setting)}
+    if setting.compile:
+        sides[f"{name}, compiled"] = _ours(model, call, codecs["compiled"], text, setting)
     if args.against and name == "exact":
-        sides["diffusers"] = _reference(model, vae, text, setting, args.compile_reference)
+        vae, compiled = codecs["diffusers"], args.compile_reference
+        sides["diffusers"] = _reference(model, vae, text, setting, compiled)
     times: dict[str, list[float]] = {side: [] for side in sides}
     frames = {}
     for repeat in range(args.warmup + args.repeats):
@@ -115,13 +129,15 @@ def _compare(
                 times[side].append(time.perf_counter() - began)
     peak = _peak(setting.device)
     work = count_products(plain)
-    agreement = _agreement(frames[name], frames["diffusers"]) if len(sides) > 1 else {}
+    others = [side for side in sides if side != name]
+    agreement = {side: _agreement(frames[name], frames[side]) for side in others}
+    agreement[name] = agreement.get("diffusers", {})
     made = frames[name].shape[0]  # the reference makes as many, and cuts some off
     rows = []
     for side, taken in times.items():
         found = summary(taken)
         found |= floor_share(work, limits, found["p50_ms"])
-        rows.append(_row(side, found | peak, made, agreement))
+        rows.append(_row(side, found | peak, made, agreement[side]))
     return rows
 
 
@@ -141,7 +157,7 @@ def _row(side: str, found: dict[str, Any], frames: int, agreement) -> dict[str, 
     rate = frames / found["p50_ms"] * 1e3
     row = {"variant": side, **found, "frames": frames, "frames_per_s": round(rate, 3)}
     note = ", ".join(f"{k} {v:.4g}" for k, v in agreement.items())
-    print(f"{side:<12} {found['p50_ms']:10.1f} ms  p95 {found['p95_ms']:10.1f}"
+    print(f"{side:<21} {found['p50_ms']:10.1f} ms  p95 {found['p95_ms']:10.1f}"
           f"  {rate:8.2f} frames/s  {share_text(found)}  {note}", flush=True)  # fmt: skip
     return row | agreement
 
@@ -152,7 +168,7 @@ def _add_ratios(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         if base and row["variant"] != "diffusers":
             row["against_diffusers"] = round(row["frames_per_s"] / base[0], 3)
-            print(f"{row['variant']:<12} {row['against_diffusers']:.2f} x diffusers")
+            print(f"{row['variant']:<21} {row['against_diffusers']:.2f} x diffusers")
 
 
 def _agreement(ours, theirs) -> dict[str, float]:
@@ -191,32 +207,39 @@ class _Replay:
         return torch.rand(shape, generator=self.generator)
 
 
-def _codec(setting: Setting):
-    """A Wan codec with random weights; the released size, or a tiny one."""
+def _codecs(setting: Setting) -> dict[str, Any]:
+    """A Wan codec with random weights, of the released size or a tiny one: as the reference takes
+    it, and as we do."""
     import torch
     from diffusers import AutoencoderKLWan
 
+    from helios_core.codecs.beside import BesideCodec
+    from helios_core.codecs.wan import WanCodec
+
     torch.manual_seed(1)
-    vae = AutoencoderKLWan() if setting.size == "14b" else AutoencoderKLWan(base_dim=3)
-    return vae.to(setting.device, setting.dtype).eval().requires_grad_(False)
+    vae: Any = AutoencoderKLWan() if setting.size == "14b" else AutoencoderKLWan(base_dim=3)
+    vae.to(setting.device, setting.dtype).eval().requires_grad_(False)
+    ours = {"plain": WanCodec(copy.deepcopy(vae))}
+    if setting.compile:
+        ours["compiled"] = WanCodec(copy.deepcopy(vae))
+        ours["compiled"].compile()
+    place = torch.device(setting.device)
+    return {"diffusers": vae} | {k: BesideCodec(codec, place) for k, codec in ours.items()}
 
 
-def _ours(model, vae, text, setting: Setting) -> Callable[[], Any]:
-    """A function that makes a video [F,3,H,W] in 0..1, codec included."""
+def _ours(model, call, codec, text, setting: Setting) -> Callable[[], Any]:
+    """A function that makes a video [F,3,H,W] in 0..1, codec included. `call` is the model, or a
+    program of it."""
     import torch
 
     from engine.cli.bench_model import SIZES
-    from helios_core.codecs.beside import BesideCodec
-    from helios_core.codecs.wan import WanCodec
+    from helios_core.codecs.beside import begin
     from helios_core.memory import make_history
-    from helios_core.program import ModelProgram
     from helios_core.sampling.chunk import Conditions, sample_chunk
     from helios_core.sampling.plan import SamplerPlan
 
     plan = SamplerPlan(solver="dmd", steps=setting.steps, shift_size="as_published", gamma=GAMMA)
-    codec = BesideCodec(WanCodec(vae), torch.device(setting.device))
     size, config = SIZES[setting.size], model.config
-    call: Any = ModelProgram(model) if setting.graph else model
     shape = (1, config.in_channels, size.frames, size.rows, size.columns)
 
     @torch.no_grad()
@@ -230,7 +253,7 @@ def _ours(model, vae, text, setting: Setting) -> Callable[[], Any]:
             latents = sample_chunk(call, plan, noise, shape, given, first_chunk=chunk == 0)
             anchor = latents[:, :, :1] if anchor is None else anchor
             kept = torch.cat([kept, latents], dim=2)[:, :, -config.kept_frames :]
-            frames.append(codec.begin(latents, new=size.frames))  # beside the next chunk
+            frames.append(begin(codec, latents, new=size.frames))  # beside the next chunk
         video = torch.cat([part.frames()[0] for part in frames], dim=1).transpose(0, 1)
         return ((video + 1) / 2).clamp(0, 1)
 

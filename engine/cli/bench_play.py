@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--graphs", action="store_true", help="replay CUDA graphs; for a pack that fits on the GPU")
     add("--codec-device", metavar="NAME", help="code and decode elsewhere, such as cuda:1")
     add("--eight-bits", choices=["fp8", "int8"], help="products in the blocks; see bench eightbit")
+    add("--compile", action="store_true", help="compile an imported checkpoint's codec, on a GPU")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -175,7 +176,7 @@ def open_window() -> Any:
 
 def _computed(args: argparse.Namespace) -> dict[str, Any]:
     """How the world is to be computed, as `play` and `load` take it."""
-    names = ("device", "dtype", "threads", "graphs", "codec_device", "eight_bits")
+    names = ("device", "dtype", "threads", "graphs", "codec_device", "eight_bits", "compile")
     return {name: getattr(args, name) for name in names}
 
 

@@ -144,4 +144,4 @@ def _extras() -> Iterator[tuple[str, str]]:
         for folder in os.environ.get("PATH", "").split(os.pathsep)
         for name in ("g++", "clang++", "c++")
     )
-    yield "compiler", "found" if compiler else "none (only training with compile=true wants one)"
+    yield "compiler", "found" if compiler else "none (only compiling wants one)"

@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--graphs", action="store_true", help="replay CUDA graphs; for a pack that fits on the GPU")
     add("--codec-device", metavar="NAME", help="code and decode elsewhere, such as cuda:1")
     add("--eight-bits", choices=["fp8", "int8"], help="products in the blocks; see bench eightbit")
+    add("--compile", action="store_true", help="compile an imported checkpoint's codec, on a GPU")
     add("--actions", type=Path, metavar="FILE", help="scripted input, `0-23: move_forward`")
     add("--frames", type=int, metavar="N", help="stop after so many frames")
     add("--record", type=Path, metavar="DIR", help="record a rollout dataset from the start")
@@ -79,6 +80,7 @@ def opening_config(args: argparse.Namespace) -> Any:
         graphs=args.graphs,
         codec_device=args.codec_device,
         eight_bits=args.eight_bits,
+        compile=args.compile,
         actions=args.actions,
         user_bindings=None if args.headless else user_folder("config") / "bindings.yaml",
         live=not args.headless,

@@ -63,6 +63,8 @@ def _world(args: argparse.Namespace, data: "RolloutDataset", episode: int) -> An
         dtype=then.get("dtype") if pack != "null" else None,
         threads=int(threads) if threads.isdigit() else None,
         eight_bits=then.get("products"),
+        # Compiling makes the bits of the GPU that it was done for; a CPU has others either way.
+        compile=then.get("compile") == "codec" and args.device.startswith("cuda"),
     )
     warm_up(world, on_progress=loading_bar())  # its attention, too, is then the one of play
     return world

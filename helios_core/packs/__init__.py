@@ -19,6 +19,7 @@ def load_world(
     graphs: bool = False,
     codec_device: str | None = None,
     eight_bits: str | None = None,
+    compile: bool = False,
 ) -> "World":
     """A world that is ready to play.
 
@@ -26,7 +27,7 @@ def load_world(
     `threads` sets torch's threads for the whole process. On GPUs: `graphs` replays whole pyramid
     stages as CUDA graphs, `codec_device` codes and decodes on another device. `eight_bits` (`fp8`
     or `int8`) multiplies in 8 bits in the blocks: where that is faster, `helios bench eightbit`
-    says, and what it costs.
+    says, and what it costs. `compile` compiles the decoder of an imported checkpoint, once it runs.
     """
     if str(name_or_path) == "null":
         from helios_core.null_world import NullWorld
@@ -42,4 +43,5 @@ def load_world(
         graphs=graphs,
         codec_device=codec_device,
         eight_bits=eight_bits,
+        compile=compile,
     )

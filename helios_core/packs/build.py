@@ -42,12 +42,14 @@ def load(
     graphs: bool = False,
     codec_device: str | None = None,
     eight_bits: str | None = None,
+    compile: bool = False,
 ) -> WorldModel:
     """A pack's world; every mistake in it is a ValueError.
 
     `graphs`: pyramid stages replay as CUDA graphs, on a GPU that holds the pack as a whole.
     `codec_device`: another device that codes and decodes. `eight_bits`: `fp8` or `int8` products
-    in the blocks, on a device that holds the pack as a whole.
+    in the blocks, on a device that holds the pack as a whole. `compile`: a decoder of the released
+    kind is compiled when it first runs, likewise.
     """
     place = device_of(device)
     kind = dtype_of(dtype, place)
@@ -59,18 +61,20 @@ def load(
     folder, fits = Path(), True
     if str(name_or_path) == "random":
         manifest, hashes = builtin.random_manifest(), {}
+        check_compile(manifest, compile)
         modules: dict[str, Any] = dict(builtin.random_modules(manifest, device=place, dtype=kind))
         modules["codec"].to(coder)
     else:
         folder = find(name_or_path)
         manifest, hashes = manifests.read(folder), manifests.read_hashes(folder)
+        check_compile(manifest, compile)
         if size_of(folder, manifest) <= SMALL:
             verify(folder)
         fits = place.type != "cuda" or size_of(folder, manifest) < ROOMY * free_memory(place)
-        if not fits and (graphs or codec_device is not None or eight_bits is not None):
+        if not fits and (graphs or compile or codec_device is not None or eight_bits is not None):
             raise ValueError(
                 f"pack {manifest.name} does not fit on {place} as a whole, so its modules take "
-                "turns there: load it without graphs, codec_device and eight_bits"
+                "turns there: load it without graphs, codec_device, eight_bits and compile"
             )
         home = place if fits else torch.device("cpu")
         homes = dict.fromkeys(MODULES, home) | ({"codec": coder} if fits else {})
@@ -83,6 +87,8 @@ def load(
         use_eight_bits(modules["transformer"], eight_bits)
     if place.type == "cpu":
         pack(modules["transformer"])
+    if compile:
+        modules["codec"].compile()
     if codec_device is not None or (fits and coder.type == "cuda"):
         modules["codec"] = BesideCodec(modules["codec"], coder)
     return assemble(
@@ -95,7 +101,17 @@ def load(
         folder=folder,
         graphs=graphs,
         eight_bits=eight_bits,
+        compile=compile,
     )
+
+
+def check_compile(manifest: Manifest, compile: bool) -> None:
+    """Refuse to compile what would not be faster for it."""
+    if compile and manifest.codec.kind != "wan_codec":
+        raise ValueError(
+            f"pack {manifest.name} has a small codec of its own, and only that of imported "
+            "checkpoints is compiled: load it without compile"
+        )
 
 
 ROOMY = 0.6
@@ -149,6 +165,7 @@ def assemble(
     folder: Path = Path(),
     graphs: bool = False,
     eight_bits: str | None = None,
+    compile: bool = False,
 ) -> WorldModel:
     """A world of loaded modules; what does not fit together is a ValueError. `folder` is where the
     pictures of presets lie."""
@@ -167,7 +184,9 @@ def assemble(
         known_words=encoder.known_words,
         presets=tuple(_preset(p, folder) for p in manifest.presets),
         bindings=dict(manifest.bindings),
-        fingerprint=fingerprint(device, dtype, eight_bits=eight_bits),
+        fingerprint=fingerprint(
+            device, dtype, eight_bits=eight_bits, compile_mode="codec" if compile else "none"
+        ),
     )
     parts = Parts(
         transformer=modules["transformer"],

@@ -6,7 +6,10 @@ import signal
 import subprocess
 import sys
 import time
+from argparse import Namespace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -96,7 +99,7 @@ def test_a_recording_is_a_dataset(tmp_path, script, capsys):
         (["--headless", "--pack", "null", "--frames", "4", "--out", "a.avi"], "mp4"),
         (["--headless", "--pack", "null", "--frames", "4", "--device", "tpu"], "not known"),
         (["--headless", "--frames", "4", *PLAINLY, "--codec-device", "tpu"], "not known"),
-        (["--headless", "--frames", "4", *PLAINLY, "--graphs"], "graphs want a CUDA device"),
+        (["--headless", "--frames", "4", *PLAINLY, "--graphs"], "--graphs wants a CUDA device"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_2(arguments, sentence, capsys, tmp_path, monkeypatch):
@@ -225,7 +228,11 @@ def test_the_flatness_report_ends_in_json(capsys):
 
 @pytest.mark.parametrize(
     ("given", "sentence"),
-    [(["--graphs"], "graphs want a CUDA device"), (["--codec-device", "tpu"], "not known")],
+    [
+        (["--graphs"], "--graphs wants a CUDA device"),
+        (["--compile"], "--compile wants a CUDA device, not cpu"),
+        (["--codec-device", "tpu"], "not known"),
+    ],
 )
 def test_the_bench_computes_as_play_does(given, sentence, capsys):
     plainly = ["--pack", "random", "--device", "cpu", "--dtype", "fp32"]
@@ -243,6 +250,30 @@ def test_a_recording_with_8_bit_products_replays_in_them(tmp_path, capsys):
     assert out.splitlines()[-1] != plain.splitlines()[-1]
     code, out, _ = helios("replay", tmp_path / "roll", "--verify", capsys=capsys)
     assert code == 0 and "all identical" in out
+
+
+def test_what_was_compiled_is_compiled_again_on_a_gpu(monkeypatch, capsys):
+    asked = []
+
+    def note(pack, **given):
+        asked.append((given["device"], given["compile"]))
+        raise ValueError("enough")
+
+    monkeypatch.setattr("helios_core.packs.load_world", note)
+    plainly = ["--headless", "--frames", "1", "--pack", "random", "--dtype", "bf16"]
+    for option in ([], ["--compile"]):
+        code, _, err = helios("play", *plainly, "--device", "cuda", *option, capsys=capsys)
+        assert code == 2 and "enough" in err
+    from engine.cli import replay
+
+    for device, mode in (("cuda", "codec"), ("cuda", "none"), ("cpu", "codec")):
+        source = {"pack": "random", "fingerprint": {"compile": mode}}
+        data = SimpleNamespace(episodes=[SimpleNamespace(header=SimpleNamespace(source=source))])
+        with pytest.raises(ValueError, match="enough"):
+            replay._world(Namespace(pack="", device=device), cast("Any", data), 0)
+    assert asked == [
+        ("cuda", False), ("cuda", True), ("cuda", True), ("cuda", False), ("cpu", False),
+    ]  # fmt: skip
 
 
 def test_an_evaluation_keeps_what_the_bench_measures(tmp_path, monkeypatch, capsys):

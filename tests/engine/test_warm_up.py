@@ -77,6 +77,10 @@ def test_a_bar_fills_while_chunks_are_made(tmp_path) -> None:
         shares = [share for _, share in shown]
         assert shares == sorted(shares) and shares[0] == 0 and shares[-1] == 1
         assert any("capturing" in what for what, _ in shown) == graphs
+        assert not any("compiling" in what for what, _ in shown)
+    world = world_of()
+    world.info.fingerprint["compile"] = "codec"
+    assert "compiling" in started(tmp_path, world)[1][0][0]
 
 
 def test_nothing_is_new_afterwards(tmp_path) -> None:

@@ -9,6 +9,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -109,9 +110,21 @@ def test_the_codec_is_the_pipelines(world, released):
     raw = vae.encode(video).latent_dist.mode()
     torch.testing.assert_close(latents, (raw - mean) * scale)
     theirs = vae.decode(latents / scale + mean).sample
-    torch.testing.assert_close(codec.decode(latents, new=3), theirs)
+    # Channels last, convolutions add in another order.
+    torch.testing.assert_close(codec.decode(latents, new=3), theirs, atol=1e-4, rtol=1e-4)
     with pytest.raises(ValueError, match="1 \\+ a multiple of 4"):
         codec.encode(video[:, :, :8])
+
+
+def test_its_decoder_is_compiled_when_asked_for(pack, world, monkeypatch):
+    asked = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **given: asked.append(self))
+    compiled: Any = load_world(pack, compile=True, codec_device="cpu")
+    assert asked == [compiled.parts.codec.codec.vae.decoder]
+    modes = [one.info.fingerprint["compile"] for one in (world, compiled)]
+    assert modes == ["none", "codec"]
+    with pytest.raises(ValueError, match=r"pack random .* without compile"):
+        load_world("random", compile=True)
 
 
 @torch.no_grad()
