@@ -23,8 +23,10 @@ SHAPES = {"14b": (2400, 8640, 40, 128, 13824), "tiny": (30, 60, 3, 16, 160)}
 """History tokens, noisy tokens, heads, head width, feed-forward width."""
 BOUNDS = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 3e-2}
 """Allowed relative error of values and gradients between two implementations."""
-Case = tuple[Callable[[], Any], int, tuple]
-"""The call, the fewest bytes it moves, and the tensors whose gradient it has."""
+Case = tuple[Callable[[], Any], int, int, tuple]
+"""The call, the fewest bytes it moves, the fewest that its gradients move, and whose those are.
+Backward reads the gradients of what it gave out, and again the inputs whose values matter; it
+writes gradients, but none that are only passed on."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +59,7 @@ def _rows(name: str, case: Case, backends: list[str], args, limits) -> list[dict
 
     from kernels.backend import using
 
-    call, moved, leaves = case
+    call, forward, backward, leaves = case
     rows, wanted = [], _results(call, leaves, "reference")
     for backend in backends:
         error = _largest_error(_results(call, leaves, backend), wanted)
@@ -77,13 +79,12 @@ def _rows(name: str, case: Case, backends: list[str], args, limits) -> list[dict
                                       repeats=args.repeats))  # fmt: skip
             row = {"kernel": name, "backend": backend, "gradient": gradient, **found}
             row["error"] = round(error, 8)
-            if not gradient:
-                floor = moved / limits["bytes_per_s"] * 1e3
-                row |= {"bytes": moved, "floor_fraction": round(floor / found["p50_ms"], 4)}
+            moved = forward + backward * gradient
+            floor = moved / limits["bytes_per_s"] * 1e3
+            row |= {"bytes": moved, "floor_fraction": round(floor / found["p50_ms"], 4)}
             kind = "forward + backward" if gradient else "forward"
-            share = f"{row['floor_fraction']:.0%} of the floor" if not gradient else ""
             print(f"{name:<28} {backend:<10} {kind:<19} {found['p50_ms']:10.3f} ms"
-                  f"  p95 {found['p95_ms']:10.3f}  {share}")  # fmt: skip
+                  f"  p95 {found['p95_ms']:10.3f}  {share_text(row)}")  # fmt: skip
             rows.append(row)
     return rows
 
@@ -138,25 +139,28 @@ def _cases(args: argparse.Namespace) -> dict[str, Case]:
     table = torch.randn(n, width // 2, 2, device=args.device)
     growth, rows, eps = new(heads, kind=torch.float32), Rows(history, noisy), 1e-6
     average = torch.randn(n, d, device=args.device)
-    one, part = n * d * bytes_each, noisy * d * bytes_each
+    one, part, turns = n * d * bytes_each, noisy * d * bytes_each, table.numel() * 4
+    large = noisy * inner * bytes_each
     return {
         "norm + modulate": (
-            lambda: norm_modulate(x, scale, shift, rows, eps), 2 * one, (x, scale, shift)),
-        "gated residual": (lambda: gated_residual(x, y, gate, rows), 3 * one, (x, y, gate)),
+            lambda: norm_modulate(x, scale, shift, rows, eps),
+            2 * one, 3 * one, (x, scale, shift)),
+        "gated residual": (lambda: gated_residual(x, y, gate, rows),
+            3 * one, 3 * one, (x, y, gate)),
         "gated residual + affine norm": (
             lambda: gated_residual_layer_norm(x, y, gate, rows, weight, bias, eps, first=history),
-            3 * one + part, (x, y, gate, weight, bias)),
+            3 * one + part, 4 * one + 2 * part, (x, y, gate, weight, bias)),
         "residual + norm + modulate": (
             lambda: residual_norm_modulate(x, later, scale, shift, rows, eps, first=history),
-            3 * one + part, (x, later, scale, shift)),
+            3 * one + part, 4 * one, (x, later, scale, shift)),
         "norm + rotary + growth": (
             lambda: norm_heads(x, weight, heads, eps, table, growth, history),
-            2 * one + table.numel() * 4, (x, weight, growth)),
-        "gelu": (lambda: gelu_tanh(wide), 2 * wide.numel() * bytes_each, (wide,)),
+            2 * one + turns, 3 * one + turns, (x, weight, growth)),
+        "gelu": (lambda: gelu_tanh(wide), 2 * large, 3 * large, (wide,)),
         "norm + modulate + fp8": (
-            lambda: norm_modulate_quantise(x, scale, shift, rows, eps), one + n * d, ()),
+            lambda: norm_modulate_quantise(x, scale, shift, rows, eps), one + n * d, 0, ()),
         "moving average": (
-            lambda: update_average([average], [x[0]], 0.99), n * d * (8 + bytes_each), ()),
+            lambda: update_average([average], [x[0]], 0.99), n * d * (8 + bytes_each), 0, ()),
     }  # fmt: skip
 
 

@@ -1,11 +1,13 @@
 """The speed benchmarks at tiny size. Run: `pytest tests/kernels/test_bench.py`."""
 
 import json
+from argparse import Namespace
 
 import pytest
 import torch
 
 from engine.cli import main
+from engine.cli.bench_kernels import _cases
 from engine.cli.bench_report import summary
 from kernels.suite_summary import print_table
 
@@ -24,7 +26,10 @@ def test_a_bench_ends_with_one_json_line(name: str, capsys: pytest.CaptureFixtur
     assert rows and len(text) > len(rows) / 2
     if name == "kernels":
         assert {row["kernel"] for row in rows} >= {"norm + modulate", "gelu"}
-        assert all(row["floor_fraction"] > 0 for row in rows if not row["gradient"])
+        assert all(row["floor_fraction"] > 0 for row in rows)
+        assert len([line for line in text if "of the floor" in line]) >= len(rows)
+        bytes_ = {(row["kernel"], row["gradient"]): row["bytes"] for row in rows}
+        assert all(bytes_[name, True] >= 2 * bytes_[name, False] for name, ask in bytes_ if ask)
         rows = report["attention"]
     if name != "train":
         assert all(row["p95_ms"] >= row["p50_ms"] for row in rows)
@@ -33,6 +38,31 @@ def test_a_bench_ends_with_one_json_line(name: str, capsys: pytest.CaptureFixtur
         parts = [row[part] for row in rows for part in ("forward_backward", "step")]
         assert all(part["gflop"] == parts[0]["gflop"] > 0 for part in parts)
         assert all(part["floor_fraction"] > 0 for part in parts)
+
+
+def test_the_floor_of_a_kernel_is_what_its_tensors_weigh() -> None:
+    """Forward inputs and outputs; backward the gradients, and of the inputs no more than all."""
+    cases = _cases(Namespace(size="tiny", device="cpu", dtype="fp32"))
+    for name, (call, forward, backward, leaves) in cases.items():
+        if not leaves:
+            continue
+        table = 90 * 16 if name == "norm + rotary + growth" else 0  # the angles of 90 tokens
+        out = call()
+        outs = list(out) if isinstance(out, tuple) else [out]
+        given = [torch.randn_like(o) for o in outs]
+        inputs = [leaf for leaf in leaves if leaf.ndim == 3 and leaf.shape[1] > 2]
+        known = list(given)
+        for gradient in torch.autograd.grad(outs, inputs, given):
+            tokens = gradient.shape[1]
+            if not any(torch.equal(gradient, other[:, -tokens:]) for other in known):
+                known.append(gradient)
+        assert forward == weight([*inputs, *outs]) + 4 * table, name
+        assert 0 <= backward - weight(known) - 4 * table <= weight(inputs), name
+
+
+def weight(tensors: list[torch.Tensor]) -> int:
+    """Bytes of tensors."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def test_processes_that_share_a_forward_make_what_one_makes(capsys) -> None:
