@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-PARTS = ("kernels", "dit", "train", "context", "pipeline")
+PARTS = ("kernels", "dit", "train", "context", "pipeline", "compiled")
 LEFT_OUT = ("hardware", "bench", "rows", "kernels", "attention", "ceilings")
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from engine.cli import main
+from engine.warm_up import get_ready
 from helios_core.actions import WALK_SPEC
 from helios_core.conditioning import ActionConditioning
 from helios_core.packs import build, load_world
 from helios_core.packs import manifest as manifests
 from helios_core.packs.importing import import_released, sampler
 from helios_core.sampling.plan import BASE, DISTILLED, MID
+from kernels.attention import forget
 from tests.helios_core.released import HEIGHT, WIDTH, write_released
 from tests.parity.reference import random_model
 
@@ -116,13 +119,43 @@ def test_the_codec_is_the_pipelines(world, released):
         codec.encode(video[:, :, :8])
 
 
-def test_its_decoder_is_compiled_when_asked_for(pack, world, monkeypatch):
-    asked = []
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **given: asked.append(self))
+@pytest.fixture
+def traced(monkeypatch) -> Iterator[list[Any]]:
+    """What is asked to be compiled, and every program traced of it; the compiler is left out."""
+    found, real = [], torch.nn.Module.compile
+
+    def backend(program, example):
+        found.append(program)
+        return program.forward
+
+    def compile_(module, **given):
+        found.append(module)
+        real(module, **given, backend=backend)
+
+    monkeypatch.setattr(torch.nn.Module, "compile", compile_)
+    yield found
+    torch.compiler.reset()
+    forget()
+
+
+def test_its_decoder_is_compiled_when_asked_for(pack, world, traced):
     compiled: Any = load_world(pack, compile=True, codec_device="cpu")
-    assert asked == [compiled.parts.codec.codec.vae.decoder]
+    assert traced == [compiled.parts.codec.codec.vae.decoder]
     modes = [one.info.fingerprint["compile"] for one in (world, compiled)]
     assert modes == ["none", "codec"]
+
+
+@pytest.mark.full
+def test_it_is_compiled_while_the_world_warms_up(pack, world, traced, tmp_path):
+    compiled = build.load(pack, compile=True)
+    get_ready(compiled, on_progress=lambda *_: None, folder=tmp_path, timed=lambda call: 1.0)
+    assert len(traced) == 1 + 3
+    plain, other = (w.advance(w.start(seed=1, prompt="a"), None)[1] for w in (world, compiled))
+    assert np.abs(plain.astype(int) - other).max() <= 1
+    assert len(traced) == 1 + 3  # nothing is left for play to compile
+
+
+def test_a_codec_of_our_own_is_not_compiled():
     with pytest.raises(ValueError, match=r"pack random .* without compile"):
         load_world("random", compile=True)
 
