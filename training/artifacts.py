@@ -41,13 +41,19 @@ def make(kind: str, config: Mapping[str, Any] | Any) -> nn.Module:
 def save(folder: Path, name: str, kind: str, module: nn.Module) -> None:
     """Write `<name>.safetensors` and `<name>.json` into the folder; sharded weights are joined."""
     tensors = {k: whole(v.detach()).cpu().contiguous() for k, v in module.state_dict().items()}
-    if dist.is_initialized() and dist.get_rank():
+    if not writes():
         return
     tensors = {k: v.clone() for k, v in tensors.items()}
     save_file(tensors, folder / f"{name}.safetensors")
     config: Any = module.config
     text = json.dumps({"kind": kind, "config": to_plain(config)}, indent=1)
     (folder / f"{name}.json").write_text(text)
+
+
+def writes() -> bool:
+    """Whether this process is the one of several that writes files: the first may have moved the
+    folder to its place before another gets there."""
+    return not dist.is_initialized() or dist.get_rank() == 0
 
 
 def load(folder: Path, name: str, device: torch.device | str = "cpu") -> nn.Module:

@@ -244,7 +244,8 @@ def save(folder: Path, world: TrainWorld) -> None:
     artifacts.save(folder, "transformer", "helios", world.dit)
     if isinstance(world.text, SmallTextEncoder):
         artifacts.save(folder, "text", "small_text", world.text)
-    (folder / "spec.json").write_text(json.dumps(world.spec.to_dict(), indent=1))
+    if artifacts.writes():
+        (folder / "spec.json").write_text(json.dumps(world.spec.to_dict(), indent=1))
 
 
 def read_spec(folder: Path) -> ActionSpec:
