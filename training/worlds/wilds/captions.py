@@ -20,7 +20,8 @@ from training.worlds.wilds.facts import time_name
 from training.worlds.wilds.phrases import SLOT, TRAINING, Language
 
 
-def _one(options: tuple[str, ...], rng: np.random.Generator) -> str:
+def one(options: tuple[str, ...], rng: np.random.Generator) -> str:
+    """Any of them, evenly."""
     return options[int(rng.integers(len(options)))]
 
 
@@ -28,18 +29,18 @@ def phrases(
     facts: Mapping[str, Any], rng: np.random.Generator, language: Language = TRAINING
 ) -> dict[str, str]:
     """One phrase for every fact that is known, by slot."""
-    out = {"biome": _one(language.biome[facts["biome"]], rng)}
+    out = {"biome": one(language.biome[facts["biome"]], rng)}
     # What is on its way from one thing to another has no name yet.
     if not facts["hurrying"]:
-        out["time"] = _one(language.time[facts["time"]], rng)
+        out["time"] = one(language.time[facts["time"]], rng)
     if facts["weather"] == facts["weather_target"]:
-        out["weather"] = _one(language.weather[facts["weather"]], rng)
+        out["weather"] = one(language.weather[facts["weather"]], rng)
     if facts["landmark"]:
-        out["landmark"] = _one(language.landmark[facts["landmark"]], rng)
-        out["side"] = _one(language.side[facts["landmark_side"]], rng)
+        out["landmark"] = one(language.landmark[facts["landmark"]], rng)
+        out["side"] = one(language.side[facts["landmark_side"]], rng)
     extras = [name for name, known in _extras(facts).items() if known]
     if extras:
-        out["extra"] = _one(language.extra[extras[int(rng.integers(len(extras)))]], rng)
+        out["extra"] = one(language.extra[extras[int(rng.integers(len(extras)))]], rng)
     return out
 
 
@@ -77,14 +78,14 @@ def caption(
     # Sentences about what stands in view are rarer than views that have it: favour them.
     rich = [s for s in usable if "andmark}" in s or "xtra}" in s]
     pool = rich if rich and rng.random() < 0.45 else usable
-    text = fill(_one(tuple(pool), rng), known)
+    text = fill(one(tuple(pool), rng), known)
     assert text is not None
     return text
 
 
 def event_caption(name: str, rng: np.random.Generator, language: Language = TRAINING) -> str:
     """What begins, in words."""
-    return _one(language.events[name], rng)
+    return one(language.events[name], rng)
 
 
 def change_caption(
@@ -92,7 +93,7 @@ def change_caption(
 ) -> str:
     """An event alone, or told together with the place where it happens."""
     event = event_caption(name, rng, language)
-    place = _one(language.biome[facts["biome"]], rng)
+    place = one(language.biome[facts["biome"]], rng)
     ways = (
         event,
         event,
@@ -100,7 +101,7 @@ def change_caption(
         f"{place}; {event}",
         f"{event} over {place}",
     )
-    return _one(ways, rng)
+    return one(ways, rng)
 
 
 def goal_caption(

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from training.worlds.wilds.captions import fill
+from training.worlds.wilds.captions import fill, one
 from training.worlds.wilds.events import EVENTS
 from training.worlds.wilds.facts import time_name
 from training.worlds.wilds.phrases import SLOT, TRAINING, Language
@@ -52,20 +52,20 @@ def saying(rng: np.random.Generator, language: Language = TRAINING) -> Saying:
 
 
 def _place(rng: np.random.Generator, language: Language) -> Saying:
-    sentence = _one(language.sentences, rng)
+    sentence = one(language.sentences, rng)
     names = [name.lower() for name in SLOT.findall(sentence)]
     tables = {name: getattr(language, name) for name in names}
-    facts = {name: _one(tuple(table), rng) for name, table in tables.items()}
-    said = fill(sentence, {n: _one(tables[n][fact], rng) for n, fact in facts.items()})
+    facts = {name: one(tuple(table), rng) for name, table in tables.items()}
+    said = fill(sentence, {n: one(tables[n][fact], rng) for n, fact in facts.items()})
     assert said is not None
     return Saying(said, plainly(facts, language))
 
 
 def _fact(rng: np.random.Generator, language: Language) -> Saying:
-    slot = _one(("biome", "time", "weather", "landmark", "extra"), rng)
+    slot = one(("biome", "time", "weather", "landmark", "extra"), rng)
     table = getattr(language, slot)
-    fact = _one(tuple(table), rng)
-    said = _one(table[fact], rng)
+    fact = one(tuple(table), rng)
+    said = one(table[fact], rng)
     if rng.random() < 0.5:
         said = _thin(said)
     return Saying(said, plainly({slot: fact}, language))
@@ -82,13 +82,13 @@ def plainly(facts: dict[str, str], language: Language = TRAINING) -> str:
 
 
 def _event(rng: np.random.Generator, language: Language) -> Saying:
-    name = _one(tuple(language.events), rng)
-    place = _one(tuple(language.biome), rng)
-    said = _one(language.events[name], rng)
-    there = _one(language.biome[place], rng)
+    name = one(tuple(language.events), rng)
+    place = one(tuple(language.biome), rng)
+    said = one(language.events[name], rng)
+    there = one(language.biome[place], rng)
     with_place = (f"{there}; {said}", f"{said} over {there}", f"{said}, {there}")
     if rng.random() < 0.4:
-        return Saying(_one(with_place, rng), outcome(name, {"biome": place}, language))
+        return Saying(one(with_place, rng), outcome(name, {"biome": place}, language))
     return Saying(said, outcome(name, {}, language))
 
 
@@ -109,15 +109,11 @@ def _thin(text: str) -> str:
 
 
 def _padded(text: str, rng: np.random.Generator, language: Language) -> str:
-    filler = _one(language.fillers, rng)
+    filler = one(language.fillers, rng)
     words = text.split()
     at = int(rng.integers(1, len(words))) if len(words) > 1 else 0
     ways = (
         f"{filler} {text}", f"{filler}, {text}", f"{text} {filler}", f"{text}, {filler}",
         " ".join([*words[:at], filler, *words[at:]]),
     )  # fmt: skip
-    return _one(ways, rng)
-
-
-def _one(options: tuple[str, ...], rng: np.random.Generator) -> str:
-    return options[int(rng.integers(len(options)))]
+    return one(ways, rng)
