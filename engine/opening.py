@@ -26,7 +26,7 @@ from engine.session_file import (
 )
 from engine.video import read_clip, read_image
 from engine.warm_up import warm_up
-from helios_core.world_api import Preset, World, WorldInfo
+from helios_core.world_api import World, WorldInfo
 
 if TYPE_CHECKING:
     from engine.scenes.load import SceneFile
@@ -259,7 +259,7 @@ def first_state(
 ) -> Any:
     """Where a walk begins: as it was asked for, else as the pack's first preset says. A preset's
     picture shows its own prompt, so another prompt does without."""
-    preset = next(iter(world.info.presets), Preset(prompt=""))
+    preset = world.info.first_preset
     if prompt is None and image is None and clip is None:
         image = preset.image
     return world.start(

@@ -80,7 +80,7 @@ def _make_chunks(world: "WorldModel", on_progress: Progress) -> None:
     spec, frames = world.info.spec, world.info.chunk_frames
     still = spec.zeros(frames) if spec.size else None
     count = 2 + -(-world.parts.codec.context // world.parts.chunk_latents)
-    state = world.start(seed=0, prompt=next((p.prompt for p in world.info.presets), ""))
+    state = world.start(seed=0, prompt=world.info.first_preset.prompt)
     for i in range(count):
         on_progress(f"chunk {i + 1} of {count}", i / count)
         state, _ = world.advance(state, still)

@@ -112,7 +112,7 @@ def chunk_products(world: World, count: int = 1) -> Products | None:
     plain = WorldModel(replace(world.parts, graphs=False), world.info)
     spec, frames = world.info.spec, world.info.chunk_frames
     actions = [spec.zeros(frames) if spec.size else None] * count
-    prompt = next((preset.prompt for preset in world.info.presets), "")
+    prompt = world.info.first_preset.prompt
     states = [plain.start(seed=i, prompt=prompt) for i in range(count)]
 
     def chunk() -> None:

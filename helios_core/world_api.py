@@ -67,6 +67,11 @@ class WorldInfo:
         """Playing time of one chunk, the D of the latency formulas."""
         return self.chunk_frames / self.fps
 
+    @property
+    def first_preset(self) -> Preset:
+        """How play starts when nothing is asked for."""
+        return next(iter(self.presets), Preset(prompt=""))
+
 
 class Arriving(NamedTuple):
     """Frames that may still be in the making."""

@@ -58,30 +58,24 @@ def load(
             raise ValueError(f"threads is {threads}; give at least 1")
         torch.set_num_threads(threads)
     coder = place if codec_device is None else device_of(codec_device)
-    folder, fits = Path(), True
-    if str(name_or_path) == "random":
+    folder = None if str(name_or_path) == "random" else find(name_or_path)
+    if folder is None:
         manifest, hashes = builtin.random_manifest(), {}
-        check_compile(manifest, compile)
+    else:
+        manifest, hashes = manifests.read(folder), manifests.read_hashes(folder)
+    check_compile(manifest, compile)
+    fits = folder is None or _fits(folder, manifest, place)
+    if not fits and (graphs or compile or codec_device is not None or eight_bits is not None):
+        raise ValueError(
+            f"pack {manifest.name} does not fit on {place} as a whole, so its modules take "
+            "turns there: load it without graphs, codec_device, eight_bits and compile"
+        )
+    if folder is None:
         modules: dict[str, Any] = dict(builtin.random_modules(manifest, device=place, dtype=kind))
         modules["codec"].to(coder)
     else:
-        folder = find(name_or_path)
-        manifest, hashes = manifests.read(folder), manifests.read_hashes(folder)
-        check_compile(manifest, compile)
-        if size_of(folder, manifest) <= SMALL:
-            verify(folder)
-        fits = place.type != "cuda" or size_of(folder, manifest) < ROOMY * free_memory(place)
-        if not fits and (graphs or compile or codec_device is not None or eight_bits is not None):
-            raise ValueError(
-                f"pack {manifest.name} does not fit on {place} as a whole, so its modules take "
-                "turns there: load it without graphs, codec_device, eight_bits and compile"
-            )
-        home = place if fits else torch.device("cpu")
-        homes = dict.fromkeys(MODULES, home) | ({"codec": coder} if fits else {})
-        modules = {
-            name: load_module(folder, manifest, name, device=homes[name], dtype=kind)
-            for name in MODULES
-        }
+        homes = (place, coder) if fits else (torch.device("cpu"),) * 2
+        modules = _modules(folder, manifest, *homes, dtype=kind)
     turn = None if fits else share(manifest, modules, CudaDevice(place), free_memory(place)).turn
     if eight_bits is not None:
         use_eight_bits(modules["transformer"], eight_bits)
@@ -98,11 +92,24 @@ def load(
         device=place,
         dtype=kind,
         turn=turn,
-        folder=folder,
+        folder=folder or Path(),
         graphs=graphs,
         eight_bits=eight_bits,
         compile=compile,
     )
+
+
+def _modules(
+    folder: Path, manifest: Manifest, home: torch.device, coder: torch.device, *, dtype: torch.dtype
+) -> dict[str, Any]:
+    """A pack's modules, its codec on `coder`; small packs are verified first."""
+    if size_of(folder, manifest) <= SMALL:
+        verify(folder)
+    homes = dict.fromkeys(MODULES, home) | {"codec": coder}
+    return {
+        name: load_module(folder, manifest, name, device=homes[name], dtype=dtype)
+        for name in MODULES
+    }
 
 
 def check_compile(manifest: Manifest, compile: bool) -> None:
@@ -116,6 +123,11 @@ def check_compile(manifest: Manifest, compile: bool) -> None:
 
 ROOMY = 0.6
 """A pack whose files fill less than this share of a GPU's free memory stays there as a whole."""
+
+
+def _fits(folder: Path, manifest: Manifest, device: torch.device) -> bool:
+    """Whether a device holds a pack as a whole; a CPU always does."""
+    return device.type != "cuda" or size_of(folder, manifest) < ROOMY * free_memory(device)
 
 
 def free_memory(device: torch.device) -> int:

@@ -108,12 +108,20 @@ def goal_caption(
     name: str, facts: Mapping[str, Any], rng: np.random.Generator, language: Language = TRAINING
 ) -> str:
     """A sentence that is true once the event has played out."""
-    event = EVENTS[name]
-    goal = {**facts, "hurrying": False}
-    if event.weather is not None:
-        goal |= {"weather": event.weather, "weather_target": event.weather}
-    if event.hour is not None and event.hour >= 0:
-        goal["time"] = time_name(event.hour)
-    if event.fire is not None:
-        goal["campfire_burns"] = event.fire > 0.5
+    goal = {**facts, "hurrying": False, **aims(name)}
+    if EVENTS[name].weather is not None:
+        goal["weather_target"] = goal["weather"]
+    fire = EVENTS[name].fire
+    if fire is not None:
+        goal["campfire_burns"] = fire > 0.5
     return caption(goal, rng, language)
+
+
+def aims(name: str) -> dict[str, str]:
+    """Weather and time of day, as far as an event leads to them."""
+    event, facts = EVENTS[name], {}
+    if event.weather is not None:
+        facts["weather"] = event.weather
+    if event.hour is not None and event.hour >= 0:
+        facts["time"] = time_name(event.hour)
+    return facts

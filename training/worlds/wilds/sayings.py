@@ -11,9 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from training.worlds.wilds.captions import fill, one
-from training.worlds.wilds.events import EVENTS
-from training.worlds.wilds.facts import time_name
+from training.worlds.wilds.captions import aims, fill, one
 from training.worlds.wilds.phrases import SLOT, TRAINING, Language
 
 OF_EVENTS = 0.3
@@ -94,14 +92,9 @@ def _event(rng: np.random.Generator, language: Language) -> Saying:
 
 def outcome(name: str, facts: dict[str, str], language: Language = TRAINING) -> str:
     """What is plainly true once an event has played out."""
-    event, facts = EVENTS[name], dict(facts)
-    if event.weather is not None:
-        facts["weather"] = event.weather
-    if event.hour is not None and event.hour >= 0:
-        facts["time"] = time_name(event.hour)
-    known = plainly(facts, language)
-    told = event.weather is not None or "time" in facts
-    return known if told else "; ".join(p for p in (known, language.events[name][0]) if p)
+    led_to = aims(name)
+    known = plainly(facts | led_to, language)
+    return known if led_to else "; ".join(p for p in (known, language.events[name][0]) if p)
 
 
 def _thin(text: str) -> str:
