@@ -39,6 +39,7 @@ from helios_core.state import WorldState
 from helios_core.text.api import TextEncoder
 from helios_core.text.cache import PromptCache
 from helios_core.transformer import HeliosTransformer, HistoryCache, TextCache, join_text
+from helios_core.views import Views
 from helios_core.world_api import Arriving, WorldInfo
 
 
@@ -62,6 +63,8 @@ class Parts:
     """What guidance steers away from."""
     graphs: bool = False
     """Replay whole pyramid stages as CUDA graphs; for weights that stay on their device."""
+    views: Views | None = None
+    """Pictures to begin from where there is only a text."""
     turn: Callable[[str], AbstractContextManager] = lambda name: nullcontext()
     """Brings `text_encoder`, `transformer` or `codec` onto the device while it is used."""
 
@@ -114,6 +117,10 @@ class WorldModel:
         other._own_negative = self._own_negative
         return other
 
+    def from_text_alone(self) -> "WorldModel":
+        """This world, weights shared, without its views: it paints its first pictures itself."""
+        return WorldModel(replace(self.parts, views=None), self.info)
+
     # Beginning ------------------------------------------------------------------------------
 
     @torch.inference_mode()
@@ -134,12 +141,25 @@ class WorldModel:
             frames = starts.check_pixels("clip", clip, 4)
         else:
             return state
-        history, anchor = self._encode(frames, still=image is not None)
+        return self._begun(state, self._encode(frames, still=image is not None))
+
+    def _begun(self, state: WorldState, beginning: tuple[Tensor, Tensor]) -> WorldState:
+        """The state with a history and an anchor."""
+        history, anchor = beginning
         noise, span = SeededNoise([(state.seed, -1)]), self.parts.start_noise
         history = starts.with_noise(history, span, noise, "start history")
         anchor = starts.with_noise(anchor, span, noise, "start anchor")
         state = states.with_frames(state, history)
         return replace(state, anchor=states.owned(anchor.to(state.anchor)), anchored=True)
+
+    def _seen(self, state: WorldState, text: str) -> WorldState:
+        """The state with the nearest view behind it, if nothing is."""
+        views = self.parts.views
+        if views is None or state.valid or state.anchored:
+            return state
+        with self.parts.turn("text_encoder"):
+            view = views.nearest(text, seed=state.seed)
+        return self._begun(state, self._encode(views.pictures[view][None], still=True))
 
     def _blank(self, *, seed: int, prompt: str) -> WorldState:
         return states.blank(
@@ -181,8 +201,11 @@ class WorldModel:
     ) -> tuple[WorldState, Tensor]:
         if prepared is not None and not prepared.state.same_history(state):
             raise ValueError("`prepared` belongs to another state; prepare this one")
-        tracks = [self._track(state, prompt, crossfade)]
-        after = self._run([state], [self._check(actions)], tracks, prepared)
+        track = self._track(state, prompt, crossfade)
+        begun = self._seen(state, track.text)
+        if begun is not state:
+            prepared = None
+        after = self._run([begun], [self._check(actions)], [track], prepared)
         return after[0], after[0].groups[-1]
 
     @torch.inference_mode()
@@ -198,6 +221,7 @@ class WorldModel:
         tracks = [self._track(s, p, crossfade) for s, p in zip(states, prompts, strict=True)]
         if not len(states) == len(checked) > 0:
             raise ValueError(f"{len(states)} states and {len(checked)} actions: give one each")
+        states = [self._seen(s, track.text) for s, track in zip(states, tracks, strict=True)]
         after: list[WorldState | None] = [None] * len(states)
         # A first chunk may take more steps than a later one, so the two kinds run apart.
         for first in (True, False):

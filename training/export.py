@@ -11,9 +11,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from helios_core.packs.manifest import FORMAT, Manifest, ModuleSpec
+from helios_core.packs.manifest import FORMAT, Manifest, ModuleSpec, ViewsSpec
+from helios_core.packs.view_files import FILE, digest, views_bytes
 from helios_core.packs.write import write_delta, write_pack
 from helios_core.plain import to_plain
 from training import artifacts
@@ -22,6 +24,7 @@ from training.stages.context import StepContext
 from training.stages.origin import open_codec
 from training.stages.way import student_plan
 from training.starts import Start, presets
+from training.views import ViewsConfig, wilds_views
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +52,8 @@ class ExportConfig:
     licence: str = "Apache-2.0"
     presets: tuple[Start, ...] = ()
     """Beginnings; play starts from the first, the number keys lead to the others."""
+    views: ViewsConfig | None = None
+    """Pictures of Wilds to begin from where there is only a text; none by default."""
     clips: str = ""
     """Step whose folder holds the recordings that presets name by `clip`."""
     bindings: dict[str, Any] = field(default_factory=dict)
@@ -75,7 +80,9 @@ def export(config: ExportConfig, context: StepContext) -> dict[str, Any]:
         width=config.width,
         clips=context.folder(config.clips) if config.clips else None,
     )
-    manifest = replace(make_manifest(config, context, modules), presets=begins)
+    views, files = _views(config)
+    pictures |= files
+    manifest = replace(make_manifest(config, context, modules), presets=begins, views=views)
     if config.delta_of:
         report = write_delta(folder, manifest, weights, Path(config.delta_of), pictures=pictures)
         pack_hash = report.hash
@@ -84,6 +91,16 @@ def export(config: ExportConfig, context: StepContext) -> dict[str, Any]:
     size = sum(p.stat().st_size for p in folder.iterdir())
     print(f"{folder}: {size / 2**20:.1f} MiB, hash {pack_hash}", flush=True)
     return {"folder": str(folder), "hash": pack_hash, "bytes": size}
+
+
+def _views(config: ExportConfig) -> tuple[ViewsSpec | None, dict[str, bytes]]:
+    """What the manifest says of the views, and their file."""
+    if config.views is None:
+        return None, {}
+    views = wilds_views(config.views, height=config.height, width=config.width)
+    blob = views_bytes(np.stack([view.picture for view in views]))
+    spec = ViewsSpec(file=FILE, sha256=digest(blob), texts=tuple(view.texts for view in views))
+    return spec, {FILE: blob}
 
 
 def make_manifest(config: ExportConfig, context: StepContext, modules: dict[str, Any]) -> Manifest:

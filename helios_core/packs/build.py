@@ -7,6 +7,7 @@ half-loaded. Not here: where packs are (find), their weights (modules, tensors).
 """
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,14 @@ from helios_core.packs.find import find
 from helios_core.packs.manifest import MODULES, Hashes, Manifest, PresetSpec
 from helios_core.packs.modules import dtype_of, load_module
 from helios_core.packs.verify import SMALL, size_of, verify
+from helios_core.packs.view_files import read_views
 from helios_core.plain import build
 from helios_core.residency.device import CudaDevice, Device
 from helios_core.residency.executor import Residency
 from helios_core.residency.plan import plan_residency
 from helios_core.residency.sizes import sizes_of, transformer_work
 from helios_core.sampling.plan import SamplerPlan
+from helios_core.views import Views
 from helios_core.world import Parts, WorldModel
 from helios_core.world_api import Preset, WorldInfo
 
@@ -183,6 +186,10 @@ def assemble(
     pictures of presets lie."""
     codec, encoder = modules["codec"], modules["text_encoder"]
     check_fit(manifest, modules)
+    views = None
+    if manifest.views is not None:
+        with nullcontext() if turn is None else turn("text_encoder"):
+            views = Views(read_views(folder, manifest), manifest.views.texts, encoder)
     info = WorldInfo(
         name=manifest.name,
         fps=manifest.fps,
@@ -211,6 +218,7 @@ def assemble(
         start_noise=manifest.start_noise,
         negative_prompt=manifest.negative_prompt,
         graphs=graphs,
+        views=views,
         **({} if turn is None else {"turn": turn}),
     )
     return WorldModel(parts, info)

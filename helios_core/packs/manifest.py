@@ -50,9 +50,23 @@ class PresetSpec:
     """A picture in the pack's folder to start from."""
 
     def __post_init__(self) -> None:
-        # A pack may come from a stranger: it names files of its own folder and no others.
-        if self.image and (Path(self.image).name != self.image or self.image.startswith(".")):
-            raise ValueError(f"image {self.image!r}: name a file in the pack's folder")
+        if self.image:
+            check_file("image", self.image)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewsSpec:
+    """Pictures to begin from where there is only a text (helios_core.views)."""
+
+    file: str
+    """In the pack's folder: an npz of `pictures`, uint8 [views, height, width, 3]."""
+    sha256: str
+    """Of that file."""
+    texts: tuple[tuple[str, ...], ...]
+    """How each may be called, in one way or more."""
+
+    def __post_init__(self) -> None:
+        check_file("views", self.file)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +105,8 @@ class Manifest:
     """Channels of the action spec, in order; empty for a pack that plays by text."""
     presets: tuple[PresetSpec, ...] = ()
     """Beginnings on the number keys; play starts as the first one says."""
+    views: ViewsSpec | None = None
+    """Pictures that a world with nothing but a text begins from."""
     bindings: dict[str, Any] = field(default_factory=dict)
     """Default device bindings, as in engine.input."""
     negative_prompt: str = ""
@@ -143,8 +159,18 @@ class Manifest:
             del plain[name]["files"]
         if self.base:
             del plain["base"]["name"]
+        if self.views is None:
+            del plain["views"]  # packs from before there were views keep their hash
+        else:
+            del plain["views"]["file"]
         text = json.dumps([plain, hashes], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def check_file(what: str, name: str) -> None:
+    """Refuse a file outside the pack's folder: a pack may come from a stranger."""
+    if not name or Path(name).name != name or name.startswith("."):
+        raise ValueError(f"{what} {name!r}: name a file in the pack's folder")
 
 
 def check_name(name: str) -> None:

@@ -7,6 +7,7 @@ from helios_core.packs import manifest as manifests
 from helios_core.packs.manifest import MODULES, Manifest
 from helios_core.packs.modules import base_of, module_files
 from helios_core.packs.tensors import FileStore, hash_tensors
+from helios_core.packs.view_files import read_views
 
 SMALL = 256 * 2**20
 """Packs up to so many bytes are verified whenever they are loaded."""
@@ -21,6 +22,8 @@ def size_of(folder: Path, manifest: Manifest) -> int:
 def verify(folder: Path, *, progress: Callable[[int, int], None] | None = None) -> int:
     """Compare every tensor with its hash; returns how many. `progress` hears (done, total)."""
     manifest, hashes = manifests.read(folder), manifests.read_hashes(folder)
+    if manifest.views is not None:
+        read_views(folder, manifest)
     if manifest.base is not None:
         verify(base_of(folder, manifest), progress=progress)
     total, count = sum(len(names) for names in hashes.values()), 0

@@ -29,7 +29,7 @@ SHARD_BYTES = 15 * 2**20
 Weights = Mapping[str, Mapping[str, Tensor]]
 """Module to tensor name to tensor."""
 Pictures = Mapping[str, bytes]
-"""File name to PNG of the presets' pictures."""
+"""File name to content, of the presets' pictures and of views."""
 NO_PICTURES: Pictures = MappingProxyType({})
 
 

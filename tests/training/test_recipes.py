@@ -45,6 +45,8 @@ TINY = [
     "sharpen.settings.streams.count=2",
     "export.settings.height=32",
     "export.settings.width=32",
+    "export.settings.views.of_biomes=1",
+    "export.settings.views.places=0",
 ]
 
 

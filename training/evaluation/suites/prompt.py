@@ -1,14 +1,16 @@
 """Prompt: does the world become what the text says, in words it knows and in words it does not?
 
 A classifier that was taught on true frames reads biome, time and weather off generated frames.
-Worlds are started from text alone, and worlds under way are told that the weather or the hour
-changes; the time until the judge agrees is the crossfade's.
+Worlds are started from text alone, without the views that a pack may have, and again with them, as
+a player starts them; and worlds under way are told that the weather or the hour changes: the time
+until the judge agrees is the crossfade's.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from helios_core.world import WorldModel
 from helios_core.world_api import World
 from training.evaluation import judges, lessons
 from training.evaluation.oracle import OracleConfig, oracle_episodes
@@ -47,8 +49,11 @@ def run(world: World, config: PromptConfig, report: Report) -> None:
     info = world.info
     judge, exam = judges.classifier(height=info.height, width=info.width)
     report.note("prompt.judge", exam)
+    alone = world.from_text_alone() if isinstance(world, WorldModel) else world
     for name, language in (("trained", TRAINING), ("unseen", HELD_OUT)):
-        _from_text(world, judge, config, name, language, report)
+        _from_text(alone, judge, config, name, language, report)
+        if isinstance(world, WorldModel) and world.parts.views is not None:
+            _from_text(world, judge, config, f"begun.{name}", language, report)
     _changes(world, judge, config, report)
 
 
@@ -119,7 +124,7 @@ def _from_text(
         shown.append(made[:12, -1])
     everything = np.concatenate(list(hits_of.values()))
     report.figure(f"prompt.{name}", share(everything))
-    report.sheet(f"prompt-{name}", np.concatenate(shown), columns=12)
+    report.sheet(f"prompt-{name.replace('.', '-')}", np.concatenate(shown), columns=12)
 
 
 def _changes(world: World, judge: judges.Classifier, config: PromptConfig, report: Report) -> None:

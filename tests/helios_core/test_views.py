@@ -1,0 +1,126 @@
+"""Views: a world with nothing but a text begins from the picture whose words are nearest."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import yaml
+
+from helios_core.packs import load_world
+from helios_core.packs.builtin import random_manifest, random_modules
+from helios_core.packs.manifest import ViewsSpec
+from helios_core.packs.verify import verify
+from helios_core.packs.view_files import FILE, digest, views_bytes
+from helios_core.packs.write import write_pack
+from helios_core.views import Views
+
+TEXTS = (("a green meadow at noon", "a meadow"), ("a red canyon",), ("a red canyon",))
+
+
+def pictures(height: int = 64, width: int = 96) -> np.ndarray:
+    """One colour each."""
+    colours = np.array([[30, 200, 40], [200, 60, 30], [150, 40, 20]], np.uint8)
+    return np.tile(colours[:, None, None], (1, height, width, 1))
+
+
+def write(folder, blob: bytes, **changes):
+    manifest = random_manifest(name=folder.name)
+    spec = ViewsSpec(file=FILE, sha256=digest(blob), texts=TEXTS)
+    manifest = replace(manifest, views=replace(spec, **changes))
+    weights = {n: m.state_dict() for n, m in random_modules(manifest).items()}
+    write_pack(folder, manifest, weights, pictures={FILE: blob})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("packs") / "seen", views_bytes(pictures()))
+
+
+@pytest.fixture(scope="module")
+def world(pack):
+    return load_world(pack)
+
+
+def frames(world, state, prompt=None):
+    return world.advance(state, world.info.spec.zeros(world.info.chunk_frames), prompt)
+
+
+def test_the_nearest_words_win_and_the_seed_says_which_of_equals(world):
+    encoder = world.parts.text_encoder
+    views = Views(pictures(), TEXTS, encoder)
+    assert views.nearest("a meadow", seed=5) == 0
+    assert [views.nearest("a red canyon", seed=seed) for seed in range(4)] == [1, 2, 1, 2]
+    assert [views.nearest(" ", seed=seed) for seed in range(4)] == [0, 1, 2, 0]
+    with pytest.raises(ValueError, match="3 views and words for 1"):
+        Views(pictures(), TEXTS[:1], encoder)
+
+
+def test_a_start_from_text_is_a_start_from_its_view(world):
+    by_text = frames(world, world.start(seed=1, prompt="a red canyon"))
+    shown = world.start(seed=1, prompt="a red canyon", image=pictures()[2])
+    by_image = frames(world, shown)
+    assert np.array_equal(by_text[1], by_image[1])
+    assert by_text[0].anchored and by_text[0].valid == by_image[0].valid
+    alone = world.from_text_alone()
+    assert not np.array_equal(
+        frames(alone, alone.start(seed=1, prompt="a red canyon"))[1], by_text[1]
+    )
+
+
+def test_a_cut_to_nothing_begins_from_the_view_of_the_new_prompt(world):
+    state, _ = frames(world, world.start(seed=0, prompt="a meadow"))
+    cut = world.cut(state)
+    after, _ = world.generate(cut, None, "a red canyon", crossfade=1)
+    early = world.generate(cut, None, "a red canyon", crossfade=1, prepared=world.prepare(cut))
+    begun = world.start(seed=0, prompt="", image=pictures()[1])
+    assert np.array_equal(after.groups[-2], begun.groups[-1])
+    assert np.array_equal(early[0].groups[-1], after.groups[-1])
+    kept = world.cut(state, keep_anchor=True)
+    assert world.generate(kept, None, "a red canyon")[0].valid == world.parts.chunk_latents
+
+
+def test_a_batch_begins_as_each_alone(world):
+    begun = [
+        world.start(seed=i, prompt=text) for i, text in enumerate(("a meadow", "a red canyon"))
+    ]
+    still = world.info.spec.zeros(world.info.chunk_frames)
+    many, _ = world.generate_batch(begun, [still, still], [None, None])
+    for state, row in zip(begun, many, strict=True):
+        single, _ = world.generate(state, still)
+        assert np.allclose(single.groups[-1], row.groups[-1], atol=1e-4)
+        assert np.array_equal(single.groups[-2], row.groups[-2])
+
+
+def test_views_are_part_of_what_a_pack_is(pack, tmp_path, world):
+    other = write(tmp_path / "seen", views_bytes(pictures()[::-1].copy()))
+    assert load_world(other).info.pack_hash != world.info.pack_hash
+    assert verify(pack)
+
+
+DAMAGES = {
+    "missing": (lambda b: None, {}, "are missing"),
+    "changed": (lambda b: b[:-1] + b"x", {}, "is damaged"),
+    "no archive": (lambda b: b"nothing", {"sha256": digest(b"nothing")}, "is no file of views"),
+    "elsewhere": (lambda b: b, {"file": "../views.npz"}, "name a file in the pack's folder"),
+    "too few": (lambda b: b, {"texts": [["a"], ["b"]]}, "are not 2 x 64 x 96 x 3 bytes"),
+    "too many": (lambda b: b, {"texts": [["a"]] * 9}, "are not 9 x 64 x 96 x 3 bytes"),
+    "no words": (lambda b: b, {"texts": [["a"], [], ["b"]]}, "give each some"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_broken_views_are_refused_with_one_sentence(tmp_path, pack, damage):
+    act, changes, message = DAMAGES[damage]
+    folder = shutil.copytree(pack, tmp_path / "seen")
+    blob = act((folder / FILE).read_bytes())
+    (folder / FILE).unlink()
+    if blob is not None:
+        (folder / FILE).write_bytes(blob)
+    values = yaml.safe_load((folder / "pack.yaml").read_text())
+    values["views"] |= changes
+    (folder / "pack.yaml").write_text(yaml.safe_dump(values))
+    with pytest.raises(ValueError) as caught:
+        load_world(folder)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
