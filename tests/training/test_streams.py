@@ -52,6 +52,20 @@ def test_runs_keep_the_text_they_were_told_until_they_begin_anew(tmp_path):
         before = streams.runs
 
 
+def test_what_is_told_of_the_same_place_comes_from_the_run_s_own_clip(tmp_path):
+    def clips_told(here: float) -> tuple[torch.Tensor, torch.Tensor]:
+        streams = _streams(tmp_path, length=3, retold=1.0, retold_here=here)
+        told, own = [], []
+        for _ in _go_on(streams, 5):
+            told.append(torch.searchsorted(streams.data.starts, streams.runs.text, right=True) - 1)
+            own.append(streams.runs.clip)
+        return torch.cat(told), torch.cat(own)
+
+    assert torch.equal(*clips_told(1.0))
+    told, own = clips_told(0.0)
+    assert (told != own).any()
+
+
 def test_without_retelling_a_run_is_told_its_own_text(tmp_path):
     for window, told in _go_on(_streams(tmp_path, length=3), 3):
         assert told is window

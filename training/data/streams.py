@@ -4,7 +4,7 @@ A few runs begin at real footage, as a session does, and go on through what the 
 by chunk, sampled as at play. Each step trains on the next chunk of every run, with the truth as
 its target, and makes that chunk for the step after. A run is given up after some chunks, for what
 it shows and what the clip shows grow apart. As players type something new midway, a run may be told
-another clip's text: then nobody knows what it should show, but what it should be like is known.
+another moment's text: then nobody knows what it should show, but what it should be like is known.
 
 Legend: S runs, C channels, T latents per chunk, n past latents, h w rows and columns.
 """
@@ -29,7 +29,10 @@ class StreamConfig:
     length: int = 16
     """Chunks after which a run begins anew elsewhere."""
     retold: float = 0.0
-    """Chance, with every chunk, that a run is told another clip's text from there on."""
+    """Chance, with every chunk, that a run is told another moment's text from there on."""
+    retold_here: float = 0.0
+    """Share of those moments that are of the run's own clip: the same place in another weather or
+    at another hour, as scripts ask for; the others are of any clip."""
     from_text: float = 0.0
     """Share of runs that begin from a text alone, as a session may; half of the others begin from
     one picture, the rest from footage."""
@@ -69,11 +72,18 @@ class Streams:
         if not self.config.retold:
             return window
         turns = draw.host_uniform(len(self.runs.text)) < self.config.retold
-        other = draw.integers(0, len(self.data.latents), len(turns))
+        other = self._other_moments(len(turns), draw)
         self.runs = self.runs._replace(text=torch.where(turns, other, self.runs.text))
         others = self.data.texts_at(self.runs.text.clamp(min=0), 0.0, draw)
         choices = zip(window.texts, others, (self.runs.text >= 0).tolist(), strict=True)
         return replace(window, texts=[b if told else a for a, b, told in choices])
+
+    def _other_moments(self, count: int, draw: Draw) -> Tensor:
+        """A latent for each run, of its own clip or of any."""
+        anywhere = draw.integers(0, len(self.data.latents), count)
+        lengths = self.data.lengths[self.runs.clip]
+        here = self.data.starts[self.runs.clip] + (draw.host_uniform(count) * lengths).long()
+        return torch.where(draw.host_uniform(count) < self.config.retold_here, here, anywhere)
 
     def history(self, window: Window) -> Tensor:
         """Past latents [S, C, n, h, w]: the run's own where it has made them."""

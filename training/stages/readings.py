@@ -19,8 +19,9 @@ from training.stages.reader import Reader, mistaken, spread_of, three_of
 from training.stages.world import TrainWorld
 from training.trainer.draw import Draw
 
-OTHERS = 96
-"""Sentences of other moments that a latent might say instead."""
+OTHERS = 480
+"""Sentences of other moments that a latent might say instead: so many that dozens are of the same
+place, and only the weather or the hour tells them apart."""
 
 
 class Asked(NamedTuple):
