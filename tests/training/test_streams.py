@@ -54,7 +54,7 @@ def test_runs_keep_the_text_they_were_told_until_they_begin_anew(tmp_path):
 
 def test_what_is_told_of_the_same_place_comes_from_the_run_s_own_clip(tmp_path):
     def clips_told(here: float) -> tuple[torch.Tensor, torch.Tensor]:
-        streams = _streams(tmp_path, length=3, retold=1.0, retold_here=here)
+        streams = _streams(tmp_path / str(here), length=3, retold=1.0, retold_here=here)
         told, own = [], []
         for _ in _go_on(streams, 5):
             told.append(torch.searchsorted(streams.data.starts, streams.runs.text, right=True) - 1)
