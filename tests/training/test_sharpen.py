@@ -104,6 +104,14 @@ def test_truth_counts_less_the_longer_a_run_has_been_its_own(stage):
     assert (trust.means >= trust.details).all() and (trust.means > trust.details).any()
 
 
+def test_truth_stays_a_goal_for_who_stands_still(stage):
+    stage.moves = torch.zeros_like(stage.moves)  # nobody ever moved
+    for step in range(3):
+        stage.backward("critic", Draw(0, step), step)
+    assert (stage.streams.runs.now > stage.streams.runs.start + 1).any()
+    assert torch.equal(stage._trust(_plain(stage, text_to_video=0.0)).details, torch.ones(8))
+
+
 def test_truth_is_hardly_a_goal_where_nobody_could_know_it(stage):
     stage.streams.config = replace(stage.streams.config, retold=1.0)
     stage.backward("critic", Draw(0, 0), 0)

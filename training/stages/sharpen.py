@@ -68,7 +68,8 @@ class SharpenConfig:
     windows: WindowConfig = field(default_factory=WindowConfig)
     streams: StreamConfig = field(default_factory=lambda: StreamConfig(count=16, length=24))
     faith: float = 12.0
-    """Chunks of its own after which the truth counts a third as a goal: the two have parted."""
+    """Chunks of its own in which it moved after which the truth counts a third as a goal: the two
+    have parted. Who stands still parts from nothing, and what is seen then should stay."""
     faith_in_means: float = 24.0
     """The same for the mean of each row of a picture: sky, horizon and ground keep their places
     long after trees and rocks have parted."""
@@ -132,6 +133,8 @@ class SharpenStage:
         if not 0 < config.streams.count < config.batch or config.windows.targets != 1:
             raise ValueError("sharpen: give fewer streams than batch, and windows of one latent")
         self.data = LatentSet.load(context.folder(config.latents), context.device)
+        moving = self.data.actions.flatten(1).abs().amax(1) > 0
+        self.moves = functional.pad(moving.long().cumsum(0), (1, 0))  # [M + 1] before each latent
         self.world = open_world(Origin.named(config.origin, config.actions), context, self.data)
         self.world.requires_grad_(False)
         self.world.dit.near_only = config.near_only
@@ -264,13 +267,18 @@ class SharpenStage:
         runs = Runs(*(part.to(device) for part in self.streams.runs))
         fresh = torch.zeros(len(plain.target), device=device)
         known = torch.cat([plain.past[:, -1] >= 0, runs.begun < runs.start])
-        age = torch.cat([fresh, (runs.now - runs.start).float()])
+        age = torch.cat([fresh, self._moved(runs)])
         untold = torch.cat([fresh + 1, (runs.text < 0).float()])
         of_details = torch.where(known, 1.0, FROM_NOTHING)
         return Trust(
             details=of_details * untold * torch.exp(-age / config.faith),
             means=untold * torch.exp(-age / config.faith_in_means),
         )
+
+    def _moved(self, runs: Runs) -> Tensor:
+        """[S] chunks that each run has made while it was told to move."""
+        first = self.data.starts.to(self.data.device)[runs.clip]
+        return (self.moves[first + runs.now] - self.moves[first + runs.start]).float()
 
     def _learn(self, error: Tensor, wishes: Sequence[Wish], made: Tensor) -> list[Tensor]:
         """Backward through all; returns what each wish weighs.
