@@ -74,7 +74,7 @@ def _info(args: argparse.Namespace) -> int:
         "chunk": f"{manifest.chunk_latents} latent frames, {manifest.layout}",
         "actions": ", ".join(channels) or "none: it plays by text",
         "presets": " | ".join(map(_preset, manifest.presets)) or "-",
-        "views": f"{len(manifest.views.texts)} to begin from with a text" if manifest.views else "-",
+        "views": len(manifest.views.texts) if manifest.views else "-",
         "sampler": ", ".join(f"{key} {value}" for key, value in sampler.items()),
         "base": manifest.base.name if manifest.base else "-",
         "folder": str(folder),
