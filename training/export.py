@@ -98,9 +98,10 @@ def _views(config: ExportConfig) -> tuple[ViewsSpec | None, dict[str, bytes]]:
     if config.views is None:
         return None, {}
     views = wilds_views(config.views, height=config.height, width=config.width)
-    blob = views_bytes(np.stack([view.picture for view in views]))
-    spec = ViewsSpec(file=FILE, sha256=digest(blob), texts=tuple(view.texts for view in views))
-    return spec, {FILE: blob}
+    pictures = np.stack([view.picture for view in views])
+    texts = tuple(view.texts for view in views)
+    spec = ViewsSpec(file=FILE, sha256=digest(pictures), texts=texts)
+    return spec, {FILE: views_bytes(pictures)}
 
 
 def make_manifest(config: ExportConfig, context: StepContext, modules: dict[str, Any]) -> Manifest:

@@ -61,7 +61,7 @@ class ViewsSpec:
     file: str
     """In the pack's folder: an npz of `pictures`, uint8 [views, height, width, 3]."""
     sha256: str
-    """Of that file."""
+    """Of the pictures' bytes."""
     texts: tuple[tuple[str, ...], ...]
     """How each may be called, in one way or more."""
 

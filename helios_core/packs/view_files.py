@@ -9,6 +9,7 @@ leads to (helios_core.views).
 import hashlib
 import io
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,7 @@ import numpy as np
 from helios_core.packs.manifest import Manifest
 
 FILE = "views.npz"
-HEADER = 4096
-"""Bytes that an array's own header may take."""
+NAME = "pictures.npy"
 
 
 def views_bytes(pictures: np.ndarray) -> bytes:
@@ -28,8 +28,9 @@ def views_bytes(pictures: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def digest(blob: bytes) -> str:
-    return hashlib.sha256(blob).hexdigest()
+def digest(pictures: np.ndarray) -> str:
+    """Of the pixels, however they were packed."""
+    return hashlib.sha256(np.ascontiguousarray(pictures).data).hexdigest()
 
 
 def read_views(folder: Path, manifest: Manifest) -> np.ndarray:
@@ -38,17 +39,26 @@ def read_views(folder: Path, manifest: Manifest) -> np.ndarray:
     path = folder / manifest.views.file
     if not path.is_file():
         raise ValueError(f"{folder}: its views, {manifest.views.file}, are missing")
-    blob = path.read_bytes()
-    if digest(blob) != manifest.views.sha256:
-        raise ValueError(f"{path} is damaged (its hash is another); fetch or export the pack again")
     shape = (len(manifest.views.texts), manifest.height, manifest.width, 3)
+    header = _header(shape)
     try:
-        with zipfile.ZipFile(io.BytesIO(blob)) as file:
+        with zipfile.ZipFile(path) as file:
             # A few bytes may unfold into any number: a pack may come from a stranger.
-            fits = file.getinfo("pictures.npy").file_size <= np.prod(shape) + HEADER
-        pictures = np.load(io.BytesIO(blob), allow_pickle=False)["pictures"] if fits else None
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
+            size = file.getinfo(NAME).file_size
+            data = file.read(NAME) if size == len(header) + np.prod(shape) else b""
+    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError) as error:
         raise ValueError(f"{path} is no file of views: {error}") from error
-    if pictures is None or pictures.shape != shape or pictures.dtype != np.uint8:
+    if not data.startswith(header):
         raise ValueError(f"{path}: its pictures are not {' x '.join(map(str, shape))} bytes")
+    pictures = np.frombuffer(data, np.uint8, offset=len(header)).reshape(shape).copy()
+    if digest(pictures) != manifest.views.sha256:
+        raise ValueError(f"{path} holds other pictures than {manifest.name} was made with")
     return pictures
+
+
+def _header(shape: tuple[int, ...]) -> bytes:
+    """What stands before the pixels of such an array."""
+    file = io.BytesIO()
+    described = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, described)
+    return file.getvalue()

@@ -24,18 +24,17 @@ def pictures(height: int = 64, width: int = 96) -> np.ndarray:
     return np.tile(colours[:, None, None], (1, height, width, 1))
 
 
-def write(folder, blob: bytes, **changes):
+def write(folder, shown: np.ndarray):
     manifest = random_manifest(name=folder.name)
-    spec = ViewsSpec(file=FILE, sha256=digest(blob), texts=TEXTS)
-    manifest = replace(manifest, views=replace(spec, **changes))
+    spec = ViewsSpec(file=FILE, sha256=digest(shown), texts=TEXTS)
     weights = {n: m.state_dict() for n, m in random_modules(manifest).items()}
-    write_pack(folder, manifest, weights, pictures={FILE: blob})
+    write_pack(folder, replace(manifest, views=spec), weights, pictures={FILE: views_bytes(shown)})
     return folder
 
 
 @pytest.fixture(scope="module")
 def pack(tmp_path_factory):
-    return write(tmp_path_factory.mktemp("packs") / "seen", views_bytes(pictures()))
+    return write(tmp_path_factory.mktemp("packs") / "seen", pictures())
 
 
 @pytest.fixture(scope="module")
@@ -94,15 +93,18 @@ def test_a_batch_begins_as_each_alone(world):
 
 
 def test_views_are_part_of_what_a_pack_is(pack, tmp_path, world):
-    other = write(tmp_path / "seen", views_bytes(pictures()[::-1].copy()))
+    other = write(tmp_path / "seen", pictures()[::-1])
     assert load_world(other).info.pack_hash != world.info.pack_hash
     assert verify(pack)
 
 
 DAMAGES = {
     "missing": (lambda b: None, {}, "are missing"),
-    "changed": (lambda b: b[:-1] + b"x", {}, "is damaged"),
-    "no archive": (lambda b: b"nothing", {"sha256": digest(b"nothing")}, "is no file of views"),
+    "cut short": (lambda b: b[:200], {}, "is no file of views"),
+    "one bit": (lambda b: b[:150] + bytes([b[150] ^ 4]) + b[151:], {}, "is no file of views"),
+    "no archive": (lambda b: b"nothing", {}, "is no file of views"),
+    "others": (lambda b: views_bytes(pictures() // 2), {}, "holds other pictures"),
+    "a bomb": (lambda b: views_bytes(np.zeros((9999, 64, 96, 3), np.uint8)), {}, "are not 3 x"),
     "elsewhere": (lambda b: b, {"file": "../views.npz"}, "name a file in the pack's folder"),
     "too few": (lambda b: b, {"texts": [["a"], ["b"]]}, "are not 2 x 64 x 96 x 3 bytes"),
     "too many": (lambda b: b, {"texts": [["a"]] * 9}, "are not 9 x 64 x 96 x 3 bytes"),
