@@ -22,6 +22,7 @@ from torch.nn import functional
 from helios_core.text.api import TextEncoder
 
 SENTENCES_AT_ONCE = 64
+"""Sentences that are encoded in one pass."""
 
 
 class Views:
