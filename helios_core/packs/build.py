@@ -23,7 +23,7 @@ from helios_core.packs import manifest as manifests
 from helios_core.packs.find import find
 from helios_core.packs.manifest import MODULES, Hashes, Manifest, PresetSpec
 from helios_core.packs.modules import dtype_of, load_module
-from helios_core.packs.verify import SMALL, size_of, verify
+from helios_core.packs.verify import SMALL, size_of, verify_tensors
 from helios_core.packs.view_files import read_views
 from helios_core.plain import build
 from helios_core.residency.device import CudaDevice, Device
@@ -73,12 +73,8 @@ def load(
             f"pack {manifest.name} does not fit on {place} as a whole, so its modules take "
             "turns there: load it without graphs, codec_device, eight_bits and compile"
         )
-    if folder is None:
-        modules: dict[str, Any] = dict(builtin.random_modules(manifest, device=place, dtype=kind))
-        modules["codec"].to(coder)
-    else:
-        homes = (place, coder) if fits else (torch.device("cpu"),) * 2
-        modules = _modules(folder, manifest, *homes, dtype=kind)
+    homes = (place, coder) if fits else (torch.device("cpu"),) * 2
+    modules = _modules(folder, manifest, *homes, dtype=kind)
     turn = None if fits else share(manifest, modules, CudaDevice(place), free_memory(place)).turn
     if eight_bits is not None:
         use_eight_bits(modules["transformer"], eight_bits)
@@ -103,11 +99,21 @@ def load(
 
 
 def _modules(
-    folder: Path, manifest: Manifest, home: torch.device, coder: torch.device, *, dtype: torch.dtype
+    folder: Path | None,
+    manifest: Manifest,
+    home: torch.device,
+    coder: torch.device,
+    *,
+    dtype: torch.dtype,
 ) -> dict[str, Any]:
-    """A pack's modules, its codec on `coder`; small packs are verified first."""
+    """A pack's modules, its codec on `coder`; without a folder random ones. Small packs are
+    verified first."""
+    if folder is None:
+        made: dict[str, Any] = dict(builtin.random_modules(manifest, device=home, dtype=dtype))
+        made["codec"].to(coder)
+        return made
     if size_of(folder, manifest) <= SMALL:
-        verify(folder)
+        verify_tensors(folder, manifest)
     homes = dict.fromkeys(MODULES, home) | {"codec": coder}
     return {
         name: load_module(folder, manifest, name, device=homes[name], dtype=dtype)

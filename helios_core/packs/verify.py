@@ -20,12 +20,22 @@ def size_of(folder: Path, manifest: Manifest) -> int:
 
 
 def verify(folder: Path, *, progress: Callable[[int, int], None] | None = None) -> int:
-    """Compare every tensor with its hash; returns how many. `progress` hears (done, total)."""
-    manifest, hashes = manifests.read(folder), manifests.read_hashes(folder)
+    """Compare every tensor with its hash, and views with theirs; returns how many tensors.
+    `progress` hears (done, total)."""
+    manifest = manifests.read(folder)
     if manifest.views is not None:
         read_views(folder, manifest)
+    return verify_tensors(folder, manifest, progress=progress)
+
+
+def verify_tensors(
+    folder: Path, manifest: Manifest, *, progress: Callable[[int, int], None] | None = None
+) -> int:
+    """Compare the tensors alone, those of a base too: who plays a pack reads its views anyway."""
+    hashes = manifests.read_hashes(folder)
     if manifest.base is not None:
-        verify(base_of(folder, manifest), progress=progress)
+        base = base_of(folder, manifest)
+        verify_tensors(base, manifests.read(base), progress=progress)
     total, count = sum(len(names) for names in hashes.values()), 0
     for module in MODULES:
         store, wanted = FileStore(module_files(folder, manifest, module)), hashes.get(module, {})
