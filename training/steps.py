@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from helios_core.plain import build, to_plain
+from training.precision import suited
 from training.recipe import Recipe, StepConfig
 from training.stages.context import StepContext
 from training.trainer import checkpoints
@@ -63,11 +64,12 @@ def make_context(recipe: Recipe, name: str) -> StepContext:
     device = recipe.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    asked = recipe.precision
     return StepContext(
         root=Path(recipe.root).expanduser(),
         name=name,
         device=torch.device(device),
-        precision=recipe.precision,
+        precision=suited(torch.device(device)) if asked == "auto" else asked,
         ranks=start(torch.device(device)),
     )
 

@@ -68,6 +68,26 @@ def test_overrides_reach_steps_by_name():
     assert loaded.steps["near"].loop.samples == 7 and loaded.root == "/tmp/x"
 
 
+def test_one_number_shortens_every_step():
+    whole, part = recipe.load("wilds-nano"), recipe.load("wilds-nano", ["shared.share=0.1"])
+    for name, step in whole.steps.items():
+        if step.stage in ("render", "encode", "export"):
+            continue
+        assert part.steps[name].loop.samples == step.loop.samples // 10
+    walks = [
+        [p["clips"] for p in loaded.steps["frames"].settings["parts"]] for loaded in (whole, part)
+    ]
+    assert walks == [[224, 16, 160], [22, 2, 16]]
+    held = [loaded.steps["held-frames"].settings for loaded in (whole, part)]
+    assert held[0] == held[1]  # what is held out stays the same
+
+
+@pytest.mark.parametrize("share", ["0", "1.5", "half"])
+def test_a_share_is_a_part(share):
+    with pytest.raises(ValueError, match="above 0, at most 1"):
+        recipe.load("wilds-nano", [f"shared.share={share}"])
+
+
 def test_lists_need_no_quotes_that_a_shell_takes_away():
     loaded = recipe.load("freedoom", ["shared.clips.folders=[clips/doom, more]"])
     for step in ("clips", "held-clips"):

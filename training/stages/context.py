@@ -3,10 +3,10 @@
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import torch
 
+from training.precision import Precision
 from training.trainer.parallel import Ranks
 from training.trainer.rundir import RunDir
 
@@ -18,7 +18,7 @@ class StepContext:
     root: Path
     name: str
     device: torch.device
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
     ranks: Ranks = field(default_factory=Ranks)
     """This process among all that train together."""
 

@@ -1,0 +1,48 @@
+"""Which precision a step computes its matrix products in, on this machine.
+
+Processors differ more here than anywhere else: with bf16 units a product takes a fraction of the
+time, without them fifty times as long. So `precision: auto` times one product of a block's size and
+takes bf16 only where it is clearly faster. Not here: what play computes in (engine.device).
+"""
+
+import time
+from collections.abc import Callable
+from functools import cache
+from typing import Literal
+
+import torch
+
+Precision = Literal["fp32", "bf16"]
+CLEARLY = 0.8
+"""bf16 has to take less than this share of the time of fp32."""
+
+
+def suited(device: torch.device) -> Precision:
+    """What to train in on this device: bf16 on a GPU, what is faster on a CPU."""
+    return "bf16" if device.type == "cuda" else _faster()
+
+
+@cache
+def _faster() -> Precision:
+    """Timed once a process, some milliseconds."""
+    plain, half = seconds_of_product(torch.float32), seconds_of_product(torch.bfloat16)
+    return pick(plain, half)
+
+
+def pick(plain: float, half: float) -> Precision:
+    """By the seconds that the same product takes in fp32 and in bf16."""
+    return "bf16" if half < CLEARLY * plain else "fp32"
+
+
+def seconds_of_product(
+    dtype: torch.dtype, repeats: int = 3, now: Callable[[], float] = time.perf_counter
+) -> float:
+    """The best of some products of 1024 tokens with a layer of a small world."""
+    tokens, weight = torch.ones(1024, 256, dtype=dtype), torch.ones(256, 768, dtype=dtype)
+    tokens @ weight
+    best = float("inf")
+    for _ in range(repeats):
+        began = now()
+        tokens @ weight
+        best = min(best, now() - began)
+    return best
