@@ -13,7 +13,7 @@ C latent channels, T latent frames of a chunk, h w latent rows and columns, G gr
 import json
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -23,8 +23,9 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from helios_core.prompts import PromptTrack
+from helios_core.stillness import Rest
 
-FORMAT = "helios-state-1"
+FORMAT = "helios-state-2"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,6 +44,8 @@ class WorldState:
     """[1, C, 1, h, w]; zeros before there is one."""
     anchored: bool
     """Whether `anchor` holds a frame."""
+    rest: Rest = field(default_factory=Rest)
+    """What it keeps to while nothing is asked of it."""
 
     def frames(self, count: int) -> Tensor:
         """The newest `count` latent frames, [1, C, count, h, w]."""
@@ -89,10 +92,12 @@ def with_frames(state: WorldState, frames: Tensor) -> WorldState:
     full = like.new_zeros(shape)
     full[:, :, room - kept.shape[2] :] = kept
     groups = tuple(owned(group) for group in full.chunk(count, 2))
-    return replace(state, groups=groups, valid=kept.shape[2])
+    return replace(state, groups=groups, valid=kept.shape[2], rest=Rest())
 
 
-def with_chunk(state: WorldState, latents: Tensor, prompt: PromptTrack) -> WorldState:
+def with_chunk(
+    state: WorldState, latents: Tensor, prompt: PromptTrack, rest: Rest | None = None
+) -> WorldState:
     """The state after a chunk: [1, C, T, h, w] becomes the newest group."""
     assert latents.shape == state.groups[-1].shape
     room = latents.shape[2] * len(state.groups)
@@ -102,6 +107,7 @@ def with_chunk(state: WorldState, latents: Tensor, prompt: PromptTrack) -> World
         prompt=prompt,
         groups=(*state.groups[1:], latents),
         valid=min(room, state.valid + latents.shape[2]),
+        rest=rest or Rest(),
     )
 
 
@@ -114,9 +120,12 @@ def save(state: WorldState, pack_hash: str) -> bytes:
         "prompt": [track.start, track.text, track.step, track.length],
         "valid": state.valid,
         "anchored": state.anchored,
+        "busy": state.rest.busy,
     }
     metadata = {"format": FORMAT, "pack_hash": pack_hash, "state": json.dumps(plain)}
     tensors = {"groups": torch.stack(state.groups).cpu(), "anchor": state.anchor.cpu().contiguous()}
+    if state.rest.moment is not None:
+        tensors["moment"] = state.rest.moment.cpu().contiguous()
     return save_tensors(tensors, metadata)
 
 
@@ -133,9 +142,12 @@ def load(blob: bytes, pack_hash: str, like: WorldState) -> WorldState:
     try:
         tensors, plain = load_tensors(blob), json.loads(metadata["state"])
         groups, anchor = tensors["groups"], tensors["anchor"]
+        moment = tensors.get("moment")
         wanted = (len(like.groups), *like.groups[-1].shape)
         if groups.shape != wanted or anchor.shape != like.anchor.shape:
             raise ValueError(f"its shape is {tuple(groups.shape)}, not {wanted}")
+        if moment is not None and moment.shape != wanted[1:]:
+            raise ValueError(f"its moment has the shape {tuple(moment.shape)}, not {wanted[1:]}")
         return WorldState(
             chunk=int(plain["chunk"]),
             seed=int(plain["seed"]),
@@ -144,6 +156,10 @@ def load(blob: bytes, pack_hash: str, like: WorldState) -> WorldState:
             valid=int(plain["valid"]),
             anchor=anchor.to(like.anchor),
             anchored=bool(plain["anchored"]),
+            rest=Rest(
+                busy=int(plain["busy"]),
+                moment=None if moment is None else moment.to(like.anchor),
+            ),
         )
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"this saved state is damaged: {error!r}") from error

@@ -36,6 +36,7 @@ from helios_core.sampling.noise import SeededNoise
 from helios_core.sampling.plan import SamplerPlan
 from helios_core.sampling.pyramid import check_pyramid
 from helios_core.state import WorldState
+from helios_core.stillness import Rest, Stillness, acted, settled, told
 from helios_core.text.api import TextEncoder
 from helios_core.text.cache import PromptCache
 from helios_core.transformer import HeliosTransformer, HistoryCache, TextCache, join_text
@@ -65,6 +66,8 @@ class Parts:
     """Replay whole pyramid stages as CUDA graphs; for weights that stay on their device."""
     views: Views | None = None
     """Pictures to begin from where there is only a text."""
+    stillness: Stillness | None = None
+    """How the world keeps its moment while nothing is asked of it; None: it does not."""
     turn: Callable[[str], AbstractContextManager] = lambda name: nullcontext()
     """Brings `text_encoder`, `transformer` or `codec` onto the device while it is used."""
 
@@ -267,17 +270,32 @@ class WorldModel:
             )
         latents = latents.to(parts.state_dtype)
         return [
-            self._after(state, states.owned(latents[i : i + 1]), track)
-            for i, (state, track) in enumerate(zip(before, tracks, strict=True))
+            self._after(state, states.owned(latents[i : i + 1]), track, given)
+            for i, (state, track, given) in enumerate(zip(before, tracks, actions, strict=True))
         ]
 
-    def _after(self, state: WorldState, latents: Tensor, track: PromptTrack) -> WorldState:
+    def _after(
+        self, state: WorldState, latents: Tensor, track: PromptTrack, actions: np.ndarray | None
+    ) -> WorldState:
         """The next state. The anchor follows the first chunk and every finished crossfade."""
         arrived = state.prompt.text != track.text or state.prompt.weight < 1.0
-        after = states.with_chunk(state, latents, track)
+        rest, latents = self._settled(state, latents, track, actions)
+        after = states.with_chunk(state, latents, track, rest)
         if not state.anchored:
             return replace(after, anchor=states.owned(latents[:, :, :1]), anchored=True)
         return self.reanchor(after) if arrived and track.weight >= 1.0 else after
+
+    def _settled(
+        self, state: WorldState, latents: Tensor, track: PromptTrack, actions: np.ndarray | None
+    ) -> tuple[Rest, Tensor]:
+        """The chunk as it is kept: a world that has just begun from nothing is still painting."""
+        how = self.parts.stillness
+        if how is None:
+            return state.rest, latents
+        busy = max(acted(how, self.info.spec, actions), told(how, state.prompt, track))
+        if state.valid == 0:
+            busy = max(busy, 1 + how.told)
+        return settled(how, state.rest, state.groups[-1], latents, busy=busy)
 
     def _check(self, actions: np.ndarray | None) -> np.ndarray | None:
         if actions is None or self.info.spec.size == 0:

@@ -18,6 +18,7 @@ from helios_core.packs.manifest import FORMAT, Manifest, ModuleSpec, ViewsSpec
 from helios_core.packs.view_files import FILE, digest, views_bytes
 from helios_core.packs.write import write_delta, write_pack
 from helios_core.plain import to_plain
+from helios_core.stillness import Stillness
 from training import artifacts
 from training.data import shards
 from training.stages.context import StepContext
@@ -54,6 +55,8 @@ class ExportConfig:
     """Beginnings; play starts from the first, the number keys lead to the others."""
     views: ViewsConfig | None = None
     """Pictures of Wilds to begin from where there is only a text; none by default."""
+    stillness: Stillness | None = None
+    """How the world keeps its moment while nothing is asked of it; none by default."""
     clips: str = ""
     """Step whose folder holds the recordings that presets name by `clip`."""
     bindings: dict[str, Any] = field(default_factory=dict)
@@ -124,6 +127,7 @@ def make_manifest(config: ExportConfig, context: StepContext, modules: dict[str,
         layout=modules["codec"].layout,
         crossfade_chunks=config.crossfade_chunks,
         actions=tuple(info.spec.to_dict()),
+        stillness=config.stillness,
         bindings=config.bindings,
         sampler=student_plan(config.sigmas, config.steps).to_dict(),
         card={**_history(config, context, modules), **config.card},

@@ -223,6 +223,7 @@ def assemble(
         state_dtype=torch.float32 if device.type == "cpu" else dtype,
         start_noise=manifest.start_noise,
         negative_prompt=manifest.negative_prompt,
+        stillness=manifest.stillness,
         graphs=graphs,
         views=views,
         **({} if turn is None else {"turn": turn}),

@@ -18,6 +18,7 @@ import yaml
 
 from helios_core.actions import ActionSpec, Channel
 from helios_core.plain import build, to_plain
+from helios_core.stillness import Stillness
 
 FORMAT = 1
 """Version of the layout on disk; another one is refused."""
@@ -107,6 +108,8 @@ class Manifest:
     """Beginnings on the number keys; play starts as the first one says."""
     views: ViewsSpec | None = None
     """Pictures that a world with nothing but a text begins from."""
+    stillness: Stillness | None = None
+    """How the world keeps its moment while nothing is asked of it; none by default."""
     bindings: dict[str, Any] = field(default_factory=dict)
     """Default device bindings, as in engine.input."""
     negative_prompt: str = ""
@@ -134,6 +137,10 @@ class Manifest:
         for name in ("fps", "height", "width", "chunk_latents", "crossfade_chunks"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; give at least 1")
+        for name in self.stillness.goes_on if self.stillness else ():
+            if name not in self.spec.names:
+                known = ", ".join(self.spec.names)
+                raise ValueError(f"stillness.goes_on names {name!r}; the channels are {known}")
         low, high = self.start_noise
         if not 0 <= low <= high <= 1:
             raise ValueError(f"start_noise is {self.start_noise}; give two rising shares of 0 to 1")
@@ -159,9 +166,10 @@ class Manifest:
             del plain[name]["files"]
         if self.base:
             del plain["base"]["name"]
-        if self.views is None:
-            del plain["views"]  # packs from before there were views keep their hash
-        else:
+        for key in ("views", "stillness"):
+            if plain[key] is None:
+                del plain[key]  # packs from before there were such things keep their hash
+        if self.views is not None:
             del plain["views"]["file"]
         text = json.dumps([plain, hashes], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
