@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.evaluation.oracle import HELD_OUT_SEEDS
+from training.trainer.progress import Progress
 from training.worlds.wilds import biomes, episodes, facts, weather
 from training.worlds.wilds.physics import SPRINT, WALK
 from training.worlds.wilds.spec import FORWARD, FPS, JUMP, PITCH, RUN, SPEC, STRAFE, YAW
@@ -165,10 +166,13 @@ def walks(
     pictures = np.empty((count, frames, height, width, 3), np.uint8)
     poses = np.empty((count, frames + 1, 6))
     poses[:, 0] = wilds.poses()
+    progress = Progress(f"walking {count} worlds", frames)
     for t in range(frames):
         wilds.step(actions[:, t])
         pictures[:, t] = wilds.render().cpu().numpy()
         poses[:, t + 1] = wilds.poses()
+        progress.update(t + 1)
+    progress.close(f"{frames} frames each")
     shown = visible(actions, poses)
     spread = pictures[:, ::4].astype(np.float32).mean(-1).std((2, 3)).min(1)
     shown[spread < sight] = False
@@ -181,11 +185,14 @@ def views(count: int, seed: int, *, height: int, width: int, every: int = 30) ->
     wilds = Wilds(seeds, height, width)
     actions, _ = episodes.walks(wilds, seeds, episodes.Plan(frames=2 * every + 1, seed=seed))
     pictures, labels = [], []
+    progress = Progress(f"looking at {count} worlds", 2 * every + 1)
     for t in range(2 * every + 1):
         wilds.step(actions[:, t])
         if t % every == 0:
             pictures.append(wilds.render().cpu().numpy())
             labels += _asked(wilds)
+        progress.update(t + 1)
+    progress.close()
     return Views(
         pictures=np.concatenate(pictures),
         labels={q: np.array([row[q] for row in labels]) for q in QUESTIONS},
