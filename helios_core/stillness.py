@@ -27,8 +27,8 @@ class Stillness:
 
     give: float = 0.6
     """How much of its difference from the moment each chunk keeps, 0 to 1."""
-    settle: int = 0
-    """Chunks that what was done goes on by itself."""
+    settle: int = 1
+    """Chunks that what was done goes on by itself: a moment that moves would move for ever."""
     goes_on: dict[str, int] = field(default_factory=dict)
     """The same for channels that take longer, such as a jump."""
     told: int = 10

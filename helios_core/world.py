@@ -144,7 +144,11 @@ class WorldModel:
             frames = starts.check_pixels("clip", clip, 4)
         else:
             return state
-        return self._begun(state, self._encode(frames, still=image is not None))
+        begun = self._begun(state, self._encode(frames, still=image is not None))
+        how = self.parts.stillness
+        if clip is not None and how is not None:
+            return replace(begun, rest=Rest(busy=how.settle))  # what the clip shows may be moving
+        return begun
 
     def _begun(self, state: WorldState, beginning: tuple[Tensor, Tensor]) -> WorldState:
         """The state with a history and an anchor."""

@@ -14,7 +14,7 @@ from helios_core.stillness import Rest, Stillness, acted, settled, told
 from helios_core.world import WorldModel
 from tests.helios_core.test_world import make_world, same, walk
 
-HOW = Stillness(give=0.5, goes_on={"jump": 2}, told=3)
+HOW = Stillness(give=0.5, settle=0, goes_on={"jump": 2}, told=3)
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +70,16 @@ def test_a_jump_goes_on_after_its_key(world):
     state, _ = world.generate(state, jump)
     rests = [(state := stand(world, state, 1)).rest.moment is not None for _ in range(3)]
     assert rests == [False, False, True]
+
+
+def test_what_moves_comes_to_rest_before_it_is_kept(world):
+    slow = make_world(stillness=replace(HOW, settle=2))
+    state = walked(slow)
+    rests = [(state := stand(slow, state, 1)).rest.moment is not None for _ in range(3)]
+    assert rests == [False, False, True]
+    frames = np.zeros((12, slow.info.height, slow.info.width, 3), np.uint8)
+    assert slow.start(seed=1, clip=frames).rest.busy == 2
+    assert slow.start(seed=1, image=frames[0]).rest.busy == 0
 
 
 def test_a_typed_text_is_given_its_time(world):
