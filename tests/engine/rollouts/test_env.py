@@ -9,6 +9,7 @@ import torch
 from gymnasium.utils.env_checker import check_env
 
 from engine.rollouts.reader import RolloutDataset
+from engine.rollouts.record import frame_hashes
 from engine.rollouts.replay import verify
 from engine.rollouts.rewards import fact_reached, sees_colour, walked
 from helios_core.null_world import NullWorld
@@ -311,3 +312,19 @@ def test_a_batched_log_replays_bit_for_bit(tmp_path):
         data = RolloutDataset.open(tmp_path / "a" / f"world-{i:03d}")
         result = verify(world, data, 0)
         assert result.identical and result.frames == 3 * CHUNK
+
+
+def test_a_log_from_the_middle_of_a_chunk_holds_the_frames_that_were_shown(tmp_path):
+    env = make(record=str(tmp_path / "a"), step="frame", reward=walked).unwrapped
+    env.reset(seed=0)
+    env.action_space.seed(1)
+    for _ in range(2):
+        env.step(env.action_space.sample())
+    env.set_state(env.get_state())
+    shown = [env.step(env.action_space.sample())[0] for _ in range(CHUNK)]
+    env.close()
+    data = RolloutDataset.open(tmp_path / "a")
+    logged = data.columns(1)
+    assert logged["frame.hash"].tolist() == frame_hashes(np.stack(shown)).tolist()
+    assert logged["chunk.offset"].tolist() == [*range(2, CHUNK), 0, 1]
+    assert verify(env.world, data, 1).identical
