@@ -211,6 +211,30 @@ def test_an_episode_ends_when_its_scene_does(tmp_path):
     assert [env.step(env.action_space.sample())[2] for _ in range(2)] == [False, True]
 
 
+def test_what_a_scene_saved_belongs_to_the_moment(tmp_path):
+    scene = tmp_path / "scene.yaml"
+    scene.write_text("""\
+title: A test
+prompts: {meadow: a meadow at noon}
+timeline:
+  - {at: 1s, save: camp}
+triggers:
+  - {when: held(jump) > 0s, load: camp}
+""")
+    env, other = (make(scene=str(scene), actions="dict").unwrapped for _ in range(2))
+    still = {name: 0 * value for name, value in env.action_space.sample().items()}
+    env.reset(seed=0)
+    early = env.get_state()
+    for _ in range(12):
+        env.step(still)
+    late = env.get_state()
+    other.reset(seed=0)
+    for moment, chunk in ((late, 5), (early, 1)):
+        for one in (env, other):
+            one.set_state(moment)
+            assert one.step(still | {"jump": 1})[4]["chunk"] == chunk
+
+
 def test_wrappers_for_time_and_frames_work():
     from gymnasium.wrappers import FrameStackObservation, TimeLimit
 
