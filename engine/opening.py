@@ -135,11 +135,14 @@ def open_play(
     )
     mapper = InputMapper(info.spec, bindings, fps=info.fps)
     script = () if config.actions is None else (ScriptedInput.read(config.actions, info.spec),)
+    director = _director(scene, world, mapper, user, live=config.live)
+    if place.director is not None:
+        _check_memory(director, place, Path(config.what))
     texts = [p.text for p in scene.scene.presets.values()] if scene else _prompts(info)
     on_loading("ready", 1.0)
     return Opening(
         world=world,
-        director=_director(scene, world, mapper, user, live=config.live),
+        director=director,
         place=place,
         bindings=bindings,
         mapper=mapper,
@@ -268,6 +271,14 @@ def first_state(
         image=None if image is None else read_image(image),
         clip=None if clip is None else read_clip(clip),
     )
+
+
+def _check_memory(director: Director, place: Place, path: Path) -> None:
+    """Refuse a session whose scene memory cannot be gone on from, before anything is shown."""
+    try:
+        director.restore(place.director)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def _prompts(info: WorldInfo) -> list[str]:

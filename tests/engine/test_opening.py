@@ -9,6 +9,8 @@ import torch
 from engine.opening import OpeningConfig, first_state, open_play
 from engine.rollouts.generate import GenerateConfig, generate
 from engine.rollouts.reader import RolloutDataset
+from engine.scenes.memory import SceneMemory
+from engine.session_file import InputHistory, SavedSession, write_session
 from engine.video import png_bytes
 from helios_core.packs import load_world
 from helios_core.packs.builtin import random_manifest, random_modules
@@ -90,3 +92,39 @@ def test_generated_rollouts_start_from_the_presets_in_turn(pack, tmp_path):
         world.start(seed=1, prompt="a desert at dusk"),
     ]
     assert all(same(start, want) for start, want in zip(starts, wanted, strict=True))
+
+
+SCENE = "title: A test\nprompts: {meadow: a meadow at noon}\n"
+
+
+def saved_in(tmp_path, scene, *, director=None):
+    """A session that was saved in a scene of the null world, at its beginning."""
+    world = load_world("null")
+    info = world.info
+    nothing = np.zeros((0, info.chunk_frames, info.spec.size), np.float32)
+    history = InputHistory(
+        chunk=np.zeros(0, np.int64), latch_time=np.zeros(0), requested=nothing, applied=nothing
+    )
+    path = tmp_path / "s.helios"
+    write_session(path, SavedSession(
+        pack=info.name, pack_hash=info.pack_hash, spec=info.spec,
+        state=world.save_state(world.start(seed=0, prompt="a meadow at noon")),
+        director=director, history=history, thumbnail=b"", scene=scene, source={},
+    ))  # fmt: skip
+    return path
+
+
+@pytest.mark.parametrize("harm", ["unknown", "missing", "odd"])
+def test_a_session_with_another_kind_of_memory_is_refused_in_one_sentence(tmp_path, harm):
+    scene = tmp_path / "scene.yaml"
+    scene.write_text(SCENE)
+    memory = SceneMemory().to_json()
+    damaged = {
+        "unknown": memory | {"colour": 3},
+        "missing": {name: value for name, value in memory.items() if name != "fuses"},
+        "odd": memory | {"variables": 5},
+    }
+    path = saved_in(tmp_path, str(scene), director=damaged[harm])
+    with pytest.raises(ValueError, match="no memory of a scene: "):
+        open_play(OpeningConfig(what=str(path)))
+    open_play(OpeningConfig(what=str(saved_in(tmp_path, str(scene), director=memory))))
