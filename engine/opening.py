@@ -21,6 +21,7 @@ from engine.maker import Place
 from engine.session_file import (
     InputHistory,
     SavedSession,
+    find_scene,
     is_session,
     read_session,
     refuse_other_world,
@@ -258,9 +259,7 @@ def _read_what(
     saved = read_session(path)
     if not saved.scene:
         return None, saved
-    if not Path(saved.scene).is_file():
-        raise ValueError(f"{path}: saved in the scene {saved.scene}, which is not there any more")
-    return load_scene(saved.scene), saved
+    return load_scene(find_scene(saved.scene, path)), saved
 
 
 def _place(

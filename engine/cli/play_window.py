@@ -24,11 +24,11 @@ from engine.present.window import Window, WindowConfig
 from engine.rewind import RewindConfig
 from engine.scenes.load import check_scene, is_shared
 from engine.session import Session, SessionConfig
+from engine.session_file import DEMOS, scene_name
 from engine.studio import StudioConfig
 from engine.video import read_image
 from helios_core.world_api import World
 
-DEMOS = Path(__file__).resolve().parents[2] / "demos"
 FREE_WALK = "free walk"
 
 
@@ -113,7 +113,7 @@ def play_session(
             latch=LatchConfig(policy=args.policy),
             rewind=RewindConfig(folder=cache),
             studio=StudioConfig(folder=args.captures, latents=args.latents),
-            scene=str(scene.path) if scene else "",
+            scene=scene_name(scene.path) if scene else "",
             fps=opening.fps,
         ),
     )

@@ -1,6 +1,7 @@
 """How free play begins: as asked for, else as the pack's first preset says, picture included."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from engine.opening import OpeningConfig, first_state, open_play
 from engine.rollouts.generate import GenerateConfig, generate
 from engine.rollouts.reader import RolloutDataset
 from engine.scenes.memory import SceneMemory
-from engine.session_file import InputHistory, SavedSession, write_session
+from engine.session_file import DEMOS, InputHistory, SavedSession, scene_name, write_session
 from engine.video import png_bytes
 from helios_core.packs import load_world
 from helios_core.packs.builtin import random_manifest, random_modules
@@ -128,3 +129,23 @@ def test_a_session_with_another_kind_of_memory_is_refused_in_one_sentence(tmp_pa
     with pytest.raises(ValueError, match="no memory of a scene: "):
         open_play(OpeningConfig(what=str(path)))
     open_play(OpeningConfig(what=str(saved_in(tmp_path, str(scene), director=memory))))
+
+
+def test_a_session_finds_its_scene_from_elsewhere(tmp_path, monkeypatch):
+    there, away = tmp_path / "there", tmp_path / "away"
+    there.mkdir(), away.mkdir()
+    (there / "scene.yaml").write_text(SCENE)
+    monkeypatch.chdir(there)
+    named = scene_name(Path("scene.yaml"))
+    monkeypatch.chdir(tmp_path)
+    session = saved_in(away, named)
+    assert open_play(OpeningConfig(what=str(session))).title == "A test"
+    (there / "scene.yaml").rename(away / "scene.yaml")
+    assert open_play(OpeningConfig(what=str(session))).title == "A test", "both were moved"
+    assert open_play(OpeningConfig(what=str(saved_in(away, r"C:\w\scene.yaml")))).title == "A test"
+    (away / "scene.yaml").unlink()
+    with pytest.raises(ValueError, match=r"not at .*there.* or .*away"):
+        open_play(OpeningConfig(what=str(saved_in(away, named))))
+    shipped = scene_name(DEMOS / "postcards.yaml")
+    assert shipped == "demos/postcards.yaml"
+    assert open_play(OpeningConfig(what=str(saved_in(away, shipped)))).title == "Postcards"
