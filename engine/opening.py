@@ -8,7 +8,7 @@ they play the same. Not here: running it (engine.loop, engine.headless), parsing
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +73,11 @@ class OpeningConfig:
     """The player's own bindings file."""
     live: bool = False
     """Follow the scene file while it is played."""
+
+    def jumped(self, scene: str) -> "OpeningConfig":
+        """What to play after a jump: how the first scene begins and its script are not for the
+        next one, which has a beginning of its own."""
+        return replace(self, what=scene, prompt=None, image=None, clip=None, actions=None)
 
 
 @dataclass(frozen=True, kw_only=True)

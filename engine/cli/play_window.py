@@ -75,7 +75,7 @@ def _play(
             print(f"helios play: {outcome.failure}", file=sys.stderr)
             return 1
         if outcome.jump:
-            chosen = replace(chosen, what=outcome.jump, actions=None)
+            chosen = chosen.jumped(outcome.jump)
         elif menu and outcome.scene_ended:
             chosen = None
         else:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from engine.opening import OpeningConfig, first_state, open_play
+from engine.render import RenderConfig, render
 from engine.rollouts.generate import GenerateConfig, generate
 from engine.rollouts.reader import RolloutDataset
 from engine.scenes.memory import SceneMemory
@@ -149,3 +150,21 @@ def test_a_session_finds_its_scene_from_elsewhere(tmp_path, monkeypatch):
     shipped = scene_name(DEMOS / "postcards.yaml")
     assert shipped == "demos/postcards.yaml"
     assert open_play(OpeningConfig(what=str(saved_in(away, shipped)))).title == "Postcards"
+
+
+def test_a_prompt_or_a_picture_is_for_the_first_scene_only(tmp_path, other, monkeypatch):
+    for name, rest in (("one", "timeline: [{at: 0s, jump: two.yaml}]"), ("two", "")):
+        (tmp_path / f"{name}.yaml").write_text(SCENE.replace("noon", name) + rest)
+    begun = []
+
+    def noting(config, **options):
+        opening = open_play(config, **options)
+        begun.append((opening.place.state.prompt.text, config.image, opening.place.state.seed))
+        return opening
+
+    monkeypatch.setattr("engine.render.open_play", noting)
+    config = OpeningConfig(
+        what=str(tmp_path / "one.yaml"), pack="null", prompt="a sea", image=other, seed=3
+    )
+    render(config, RenderConfig(frames=8))
+    assert begun == [("a sea", other, 3), ("a meadow at two", None, 3)]
