@@ -72,14 +72,15 @@ class StopRecording:
 
 @dataclass(frozen=True, kw_only=True)
 class SaveState:
-    """Keep the state before this chunk, and the director's memory, under a name."""
+    """Keep the state before this chunk, and the director's memory after it, under a name."""
 
     name: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadState:
-    """Generate this chunk from a kept state; a name never saved is a ValueError."""
+    """Make the chunk before which a state was kept again, with the input of now; the director
+    goes on behind it. A name never saved is a ValueError."""
 
     name: str
 
@@ -144,6 +145,8 @@ class LatchContext:
     """What the player typed since the last latch."""
     state: Any
     """World state that the chunk continues; read only."""
+    saved: frozenset[str] = frozenset()
+    """Names that a `LoadState` may give."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -34,6 +34,18 @@ class Place:
     """The director's snapshot; None leaves the director as it is."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Named:
+    """A moment that a scene saved under a name."""
+
+    place: Place
+    """Before the chunk that was about to be made."""
+    plan: LatchPlan
+    """Of that chunk."""
+    memory: Any
+    """The director's snapshot after the latch, so that a load does not save once more."""
+
+
 class Begun(NamedTuple):
     """A chunk whose frames may still be in the making."""
 
@@ -60,7 +72,7 @@ class ChunkMaker:
         self.branch = -1
         self.generation = 0
         self._place: Place | None = None
-        self._named: dict[str, Place] = {}
+        self._named: dict[str, Named] = {}
         self._last_frames: Callable[[], np.ndarray | None] = lambda: None
 
     @property
@@ -96,7 +108,8 @@ class ChunkMaker:
         assert self._place is not None, "jump to a place first"
         before = self._place
         plan = self._latch(before, window, typed_prompt)
-        origin = self._named_states(before, plan)
+        origin, plan = follow_names(self._named, before, plan, self.director)
+        self.branch += origin is not before
         started = self._clock()
         after, latents = generate(
             self.world, origin.state, plan, prepared if origin is before else None
@@ -138,24 +151,45 @@ class ChunkMaker:
             idle_frames=window.idle_frames,
             typed_prompt=typed_prompt,
             state=place.state,
+            saved=frozenset(self._named),
         )
         plan = self.director.latch(context)
         return replace(plan, applied=info.spec.validate(plan.applied))
 
-    def _named_states(self, before: Place, plan: LatchPlan) -> Place:
-        """Save and load what the plan names; returns the place that the chunk continues."""
-        origin = before
-        for effect in plan.effects:
-            if isinstance(effect, SaveState):
-                self._named[effect.name] = origin
-            elif isinstance(effect, LoadState):
-                if effect.name not in self._named:
-                    known = ", ".join(sorted(self._named)) or "none"
-                    raise ValueError(f"no state {effect.name!r} was saved so far (known: {known})")
-                origin = self._named[effect.name]
-                self.director.restore(origin.director)
-                self.branch += 1
-        return origin
+
+def follow_names(
+    named: dict[str, Named], before: Place, plan: LatchPlan, director: Director
+) -> tuple[Place, LatchPlan]:
+    """Save into `named` and load from it what a plan names, right after its latch; returns the
+    place that the chunk continues and the plan to make it with.
+
+    A load makes the chunk of the save again and the director goes on behind that one, so what
+    the scene asked for there (a prompt, a cut) holds where the plan says nothing of its own.
+    """
+    place = before
+    for effect in plan.effects:
+        if isinstance(effect, SaveState):
+            named[effect.name] = Named(place=place, plan=plan, memory=director.snapshot())
+        elif isinstance(effect, LoadState):
+            if effect.name not in named:
+                known = ", ".join(sorted(named)) or "none"
+                raise ValueError(f"no state {effect.name!r} was saved so far (known: {known})")
+            moment = named[effect.name]
+            place, plan = moment.place, _as_then(plan, moment.plan)
+            director.restore(moment.memory)
+    return place, plan
+
+
+def _as_then(plan: LatchPlan, then: LatchPlan) -> LatchPlan:
+    """A plan with what an earlier one did to the shot, where it does nothing itself."""
+    heads = plan if plan.prompt is not None else then
+    return replace(
+        plan,
+        prompt=heads.prompt,
+        crossfade=heads.crossfade,
+        reanchor=plan.reanchor or then.reanchor,
+        cut=plan.cut or then.cut,
+    )
 
 
 def generate(world: World, state: Any, plan: LatchPlan, prepared: Any = None) -> tuple[Any, Any]:

@@ -6,8 +6,9 @@ they play the same. Not here: running it (engine.loop, engine.headless), parsing
     opening = open_play(OpeningConfig(what="demos/storm.yaml"))
 """
 
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from engine.maker import Place
 from engine.session_file import (
     InputHistory,
     SavedSession,
+    find_scene,
     is_session,
     read_session,
     refuse_other_world,
@@ -72,6 +74,22 @@ class OpeningConfig:
     live: bool = False
     """Follow the scene file while it is played."""
 
+    def jumped(self, scene: str) -> "OpeningConfig":
+        """What to play after a jump: how the first scene begins and its script are not for the
+        next one, which has a beginning of its own."""
+        return replace(self, what=scene, prompt=None, image=None, clip=None, actions=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hands:
+    """What the player's keys do in a scene."""
+
+    bindings: Bindings
+    defaults: Bindings
+    """Without the player's own, against which changes are kept."""
+    presets: tuple[str, ...]
+    """Prompts for the number keys."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Opening:
@@ -93,6 +111,21 @@ class Opening:
     scene: "SceneFile | None" = None
     history: InputHistory | None = None
     """Input of the session that goes on."""
+    reloaded: "deque[SceneFile]" = field(default_factory=deque)
+    """Scenes that a live director took over in the producer's thread, for the loop's thread to
+    show."""
+
+
+def hands_for(info: WorldInfo, scene: "SceneFile | None", user_file: Path | None) -> Hands:
+    """Bindings and presets; reads the player's file anew, which the window may have written."""
+    layer = scene.scene.bindings.layer() if scene else None
+    user = read_user_bindings(user_file) if user_file else {}
+    texts = [p.text for p in scene.scene.presets.values()] if scene else _prompts(info)
+    return Hands(
+        bindings=bindings_from(info.spec, pack=info.bindings, user=user, scene=layer),
+        defaults=bindings_from(info.spec, pack=info.bindings, scene=layer),
+        presets=tuple(texts),
+    )
 
 
 def open_play(
@@ -129,27 +162,33 @@ def open_play(
         refuse_other_world(saved, info, Path(config.what))
     on_loading("preparing the first frames", 0.8)
     place = _place(config, world, scene, saved)
-    user = read_user_bindings(config.user_bindings) if config.user_bindings else {}
-    bindings = bindings_from(
-        info.spec, pack=info.bindings, user=user, scene=scene and scene.scene.bindings.layer()
-    )
-    mapper = InputMapper(info.spec, bindings, fps=info.fps)
+    hands = hands_for(info, scene, config.user_bindings)
+    mapper = InputMapper(info.spec, hands.bindings, fps=info.fps)
     script = () if config.actions is None else (ScriptedInput.read(config.actions, info.spec),)
-    texts = [p.text for p in scene.scene.presets.values()] if scene else _prompts(info)
+    reloaded: deque[SceneFile] = deque()
+
+    def rebind(file: "SceneFile") -> None:
+        mapper.rebind(hands_for(info, file, config.user_bindings).bindings)
+        reloaded.append(file)
+
+    director = _director(scene, world, rebind if config.live else None)
+    if place.director is not None:
+        _check_memory(director, place, Path(config.what))
     on_loading("ready", 1.0)
     return Opening(
         world=world,
-        director=_director(scene, world, mapper, user, live=config.live),
+        director=director,
         place=place,
-        bindings=bindings,
+        bindings=hands.bindings,
         mapper=mapper,
         sources=script,
-        presets=tuple(texts),
+        presets=hands.presets,
         prompt=config.prompt if saved else None,
         title=scene.scene.title if scene else info.name,
         fps=(scene.scene.fps if scene else None) or info.fps,
         scene=scene,
         history=saved.history if saved else None,
+        reloaded=reloaded,
     )
 
 
@@ -225,9 +264,7 @@ def _read_what(
     saved = read_session(path)
     if not saved.scene:
         return None, saved
-    if not Path(saved.scene).is_file():
-        raise ValueError(f"{path}: saved in the scene {saved.scene}, which is not there any more")
-    return load_scene(saved.scene), saved
+    return load_scene(find_scene(saved.scene, path)), saved
 
 
 def _place(
@@ -270,12 +307,20 @@ def first_state(
     )
 
 
+def _check_memory(director: Director, place: Place, path: Path) -> None:
+    """Refuse a session whose scene memory cannot be gone on from, before anything is shown."""
+    try:
+        director.restore(place.director)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
 def _prompts(info: WorldInfo) -> list[str]:
     return [preset.prompt for preset in info.presets]
 
 
 def _director(
-    scene: "SceneFile | None", world: World, mapper: InputMapper, user: Any, *, live: bool
+    scene: "SceneFile | None", world: World, on_change: "Callable[[SceneFile], None] | None"
 ) -> Director:
     """Free play, the scene, or the scene that follows its file."""
     if scene is None:
@@ -283,12 +328,6 @@ def _director(
     from engine.scenes.director import SceneDirector
     from engine.scenes.live import LiveDirector
 
-    if not live:
+    if on_change is None:
         return SceneDirector(scene, world.info)
-
-    def rebind(file: "SceneFile") -> None:
-        info = world.info
-        layer = file.scene.bindings.layer()
-        mapper.rebind(bindings_from(info.spec, pack=info.bindings, user=user, scene=layer))
-
-    return LiveDirector(scene, world.info, on_change=rebind)
+    return LiveDirector(scene, world.info, on_change=on_change)

@@ -8,7 +8,7 @@ here: the loop itself (engine.headless), arguments.
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -110,7 +110,7 @@ def _play_all(
             done += result.frames
             if not result.jump:
                 break
-            opening_config = replace(opening_config, what=result.jump, actions=None)
+            opening_config = opening_config.jumped(result.jump)
             opening = open_play(opening_config, world=opening.world)
     finally:
         if film is not None:

@@ -13,7 +13,7 @@ import json
 import os
 import zipfile
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,9 @@ from helios_core.actions import ActionSpec
 from helios_core.world_api import WorldInfo
 
 FORMAT = "helios-session-1"
+DEMOS = Path(__file__).resolve().parents[1] / "demos"
+SHIPPED = "demos/"
+"""Begins the name of a shipped demo in a session file."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,7 +58,7 @@ class SavedSession:
     thumbnail: bytes
     """PNG."""
     scene: str = ""
-    """Scene file that was being played; empty in free play."""
+    """Scene that was being played, as `scene_name` names it; empty in free play."""
     source: dict[str, Any]
     """Device, dtype, fingerprint and engine version that made it."""
 
@@ -136,6 +139,27 @@ def refuse_other_world(saved: SavedSession, info: WorldInfo, path: Path) -> None
             f"{path}: saved with pack {saved.pack!r} ({saved.pack_hash[:12]}), "
             f"this is pack {info.name!r} ({info.pack_hash[:12]})"
         )
+
+
+def scene_name(scene: Path) -> str:
+    """A scene as session files name it, so that it is found from other folders: a shipped demo
+    by its name, which every machine has, another one by its whole path."""
+    path = scene.resolve()
+    return f"{SHIPPED}{path.name}" if path.parent == DEMOS else str(path)
+
+
+def find_scene(name: str, session: Path) -> Path:
+    """The scene that a session names: a shipped demo, the file at its path, or one of its name
+    beside the session, as when both came from another machine."""
+    beside = session.parent / PureWindowsPath(name).name  # takes the paths of every system apart
+    places = [Path(name), beside]
+    if name.startswith(SHIPPED):
+        places.insert(0, DEMOS / name.removeprefix(SHIPPED))
+    for place in places:
+        if place.is_file():
+            return place
+    looked = " or ".join(str(place) for place in places)
+    raise ValueError(f"{session}: saved in the scene {beside.name}, which is not at {looked}")
 
 
 def is_session(path: Path) -> bool:

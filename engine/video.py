@@ -21,6 +21,12 @@ QUEUE_FRAMES = 64
 """Frames that may wait for the encoder: about three seconds, 47 MB at 640x384."""
 
 
+def check_name(path: Path) -> None:
+    """A ValueError for a video that `Film` would not write."""
+    if path.suffix.lower() != ".mp4":
+        raise ValueError(f"{path}: videos are written as .mp4")
+
+
 class Film:
     """An mp4 (H.264) that grows by one frame at a time. Errors of the encoder are OSErrors."""
 
@@ -28,8 +34,7 @@ class Film:
         import av
 
         path = Path(path)
-        if path.suffix.lower() != ".mp4":
-            raise ValueError(f"{path}: videos are written as .mp4")
+        check_name(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self.frames = 0

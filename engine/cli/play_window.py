@@ -6,17 +6,17 @@ arguments (engine.cli.play), the window itself (engine.present.window).
 
 import argparse
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from engine.clock import RealClock
-from engine.input.bindings import bindings_from
-from engine.input.events import PromptEntered
+from engine.input.events import InputEvent, PromptEntered
 from engine.latch import LatchConfig
 from engine.loop import Loop, LoopConfig, Outcome
-from engine.opening import Opening, OpeningConfig, open_play
+from engine.opening import Opening, OpeningConfig, hands_for, open_play
 from engine.present.overlay import compose
 from engine.present.screen import ScreenConfig
 from engine.present.start_screen import DemoCard
@@ -24,11 +24,11 @@ from engine.present.window import Window, WindowConfig
 from engine.rewind import RewindConfig
 from engine.scenes.load import check_scene, is_shared
 from engine.session import Session, SessionConfig
+from engine.session_file import DEMOS, scene_name
 from engine.studio import StudioConfig
 from engine.video import read_image
 from helios_core.world_api import World
 
-DEMOS = Path(__file__).resolve().parents[2] / "demos"
 FREE_WALK = "free walk"
 
 
@@ -75,7 +75,7 @@ def _play(
             print(f"helios play: {outcome.failure}", file=sys.stderr)
             return 1
         if outcome.jump:
-            chosen = replace(chosen, what=outcome.jump, actions=None)
+            chosen = chosen.jumped(outcome.jump)
         elif menu and outcome.scene_ended:
             chosen = None
         else:
@@ -92,11 +92,11 @@ def play_session(
 ) -> Outcome:
     """One world in the window until it ends."""
     info, scene = opening.world.info, opening.scene
-    layer = scene.scene.bindings.layer() if scene else None
+    hands = hands_for(info, scene, config.user_bindings)
     window.enter_world(
         info,
         opening.bindings,
-        defaults=bindings_from(info.spec, pack=info.bindings, scene=layer),
+        defaults=hands.defaults,
         on_bindings=opening.mapper.rebind,
         presets=opening.presets,
         hud=scene.scene.hud if scene else None,
@@ -113,7 +113,7 @@ def play_session(
             latch=LatchConfig(policy=args.policy),
             rewind=RewindConfig(folder=cache),
             studio=StudioConfig(folder=args.captures, latents=args.latents),
-            scene=str(scene.path) if scene else "",
+            scene=scene_name(scene.path) if scene else "",
             fps=opening.fps,
         ),
     )
@@ -123,7 +123,38 @@ def play_session(
         session.intake.take([PromptEntered(opening.prompt, clock.now())])
     if args.record is not None:
         session.studio.start_recording(args.record)
-    return Loop(session, LoopConfig(frames=args.frames), sources=opening.sources).run()
+    sources = (*opening.sources, SceneEdits(window, opening, config.user_bindings, session.say))
+    return Loop(session, LoopConfig(frames=args.frames), sources=sources).run()
+
+
+class SceneEdits:
+    """Gives the window what an edited scene binds. No input of its own, but an `InputSource`,
+    since the loop asks those in its own thread, which is the window's."""
+
+    def __init__(
+        self,
+        window: Window,
+        opening: Opening,
+        user_file: Path | None,
+        say: Callable[[str], None],
+    ) -> None:
+        self._window, self._opening, self._user_file = window, opening, user_file
+        self._say = say
+
+    def poll(self, now: float) -> list[InputEvent]:
+        opening = self._opening
+        while opening.reloaded and not self._window.in_menu:
+            file = opening.reloaded.popleft()
+            try:
+                hands = hands_for(opening.world.info, file, self._user_file)
+                opening.mapper.rebind(hands.bindings)
+            except ValueError as error:
+                self._say(str(error))
+                continue
+            self._window.follow_scene(
+                hands.bindings, defaults=hands.defaults, presets=hands.presets
+            )
+        return []
 
 
 def wants_menu(args: argparse.Namespace) -> bool:

@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from engine.rollouts.reader import RolloutDataset
 
+    _check_names(args)
     data = RolloutDataset.open(args.rollout)
     if not data.episodes:
         raise ValueError(f"{args.rollout} has no episodes yet")
@@ -44,6 +45,16 @@ def run(args: argparse.Namespace) -> int:
         return _change(args, data, world, first)
     episodes = range(len(data.episodes)) if args.episode is None else [args.episode]
     return max(_verify(args, data, world, episode) for episode in episodes)
+
+
+def _check_names(args: argparse.Namespace) -> None:
+    """What is wrong with the arguments themselves, before an episode is made and kept."""
+    if args.branch < 0:
+        raise ValueError(f"--branch {args.branch}: ask for at least 1")
+    if args.video is not None:
+        from engine.video import check_name
+
+        check_name(args.video)
 
 
 def _world(args: argparse.Namespace, data: "RolloutDataset", episode: int) -> Any:

@@ -95,6 +95,7 @@ class Window:
         self._focused = bool(self.screen.window.focused)
         spec = ActionSpec()
         self._presets: tuple[str, ...] = ()
+        self._pack_presets: tuple[str, ...] = ()
         self._fps = 1
         self._use_bindings(bindings_from(spec), bindings_from(spec), None)
         self._line = PromptLine(history_file=config.history_file)
@@ -127,12 +128,24 @@ class Window:
         `hud` shows or hides the HUD, None leaves it as the player has it.
         """
         self._hud_on = self._hud_on if hud is None else hud
-        own = (preset.prompt for preset in info.presets)
-        self._presets = tuple(dict.fromkeys([*presets, *own]))[:9]
+        self._pack_presets = tuple(preset.prompt for preset in info.presets)
+        self._presets = tuple(dict.fromkeys([*presets, *self._pack_presets]))[:9]
         self._fps = info.fps
         self._use_bindings(bindings, defaults or bindings, on_bindings)
         self._line.known = info.known_words
         self._begin()
+
+    def follow_scene(
+        self, bindings: Bindings, *, defaults: Bindings, presets: Sequence[str]
+    ) -> None:
+        """The scene was edited while it is played. Not for while a menu is open (`in_menu`),
+        which works on bindings of its own."""
+        self._presets = tuple(dict.fromkeys([*presets, *self._pack_presets]))[:9]
+        self._use_bindings(bindings, defaults, self._on_bindings)
+
+    @property
+    def in_menu(self) -> bool:
+        return self._menus is not None
 
     # ---- Presenter
 

@@ -67,11 +67,23 @@ def _edit(path: Path, number: int, row: object) -> Edit:
             first=int(row["from"]),
             end=None if row.get("to") is None else int(row["to"]),
             actions={str(k): float(v) for k, v in (row.get("actions") or {}).items()},
-            prompt=row.get("prompt"),
-            crossfade=row.get("crossfade"),
+            prompt=_prompt(row.get("prompt")),
+            crossfade=_crossfade(row.get("crossfade")),
         )
     except (TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{place}: {error}") from error
+
+
+def _prompt(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    raise ValueError(f"prompt {value!r} is no text; put it in quotes if it is meant as one")
+
+
+def _crossfade(value: object) -> int | None:
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+        return value
+    raise ValueError(f"crossfade {value!r} is no number of chunks, 1 or more")
 
 
 def edited_actions(spec: ActionSpec, applied: np.ndarray, edits: Sequence[Edit]) -> np.ndarray:
@@ -90,8 +102,20 @@ def read_actions(path: Path, spec: ActionSpec) -> np.ndarray:
     if path.suffix != ".csv":
         raise ValueError(f"{path}: actions come as .npy or .csv")
     with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+        lines = csv.reader(file)
+        names = next(lines, [])
+        rows = [_numbers(f"{path}:{lines.line_num}", row, names) for row in lines if row]
     values = spec.zeros(len(rows))
-    for name in rows[0] if rows else ():
-        values[:, spec.index(name)] = [float(row[name]) for row in rows]
+    for i, name in enumerate(names):
+        values[:, spec.index(name)] = [row[i] for row in rows]
     return spec.validate(values)
+
+
+def _numbers(place: str, row: Sequence[str], names: Sequence[str]) -> list[float]:
+    """The values of a row, one for each name of the header."""
+    if len(row) != len(names):
+        raise ValueError(f"{place}: {len(row)} values under {len(names)} channels")
+    try:
+        return [float(value) for value in row]
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from error

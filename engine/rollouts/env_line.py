@@ -244,14 +244,15 @@ class EnvLine:
             self._recorder = None
 
     def _flush(self, *, done: bool) -> None:
-        """Log the shown frames of the chunk."""
+        """Log the frames of the chunk that were shown since the last time: the newest, one for
+        each reward."""
         rewards, self._rewards = self._rewards, []
         if self._recorder is None or not rewards or self._chunk is None:
             return
         if not self._recording:
             self._recorder.begin(self._chunk.state_before, extra={"env_seed": self.seed})
             self._recording = True
-        self._recorder.add(self._chunk, rewards, done=done)
+        self._recorder.add(self._chunk, rewards, first=self._offset - len(rewards), done=done)
 
     def _end_log(self) -> None:
         if self._recorder is not None and self._recording:

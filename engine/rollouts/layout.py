@@ -96,9 +96,19 @@ def read_record(layout: Layout) -> tuple[RolloutSpec, list[Part]]:
         raise ValueError(f"{layout.root} is not a recording: it has no meta/helios.json") from None
     except ValueError as error:
         raise ValueError(f"{layout.record} is damaged: {error}") from error
+    if not isinstance(body, dict):
+        raise ValueError(f"{layout.record} is damaged: it holds no table of names")
     if body.get("format") != FORMAT:
         raise ValueError(f"{layout.root} has format {body.get('format')!r}, not {FORMAT!r}")
-    return RolloutSpec.from_dict(body["spec"]), [Part(**row) for row in body["parts"]]
+    try:
+        return RolloutSpec.from_dict(body["spec"]), [Part(**row) for row in body["parts"]]
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"{layout.record} is damaged: {plainly(error)}") from error
+
+
+def plainly(error: Exception) -> str:
+    """An error as part of a sentence; a KeyError says only a name by itself."""
+    return f"it lacks {error}" if isinstance(error, KeyError) else str(error)
 
 
 def write_record(layout: Layout, spec: RolloutSpec, parts: list[Part]) -> None:

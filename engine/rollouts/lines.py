@@ -21,11 +21,9 @@ from engine.director import (
     JumpScene,
     LatchContext,
     LatchPlan,
-    LoadState,
     PassThrough,
-    SaveState,
 )
-from engine.maker import generate
+from engine.maker import Named, Place, follow_names, generate
 from helios_core.world_api import World
 
 
@@ -62,7 +60,7 @@ class Line:
         self._idle = 0
         self._prompt: str | None = None
         self._frames: np.ndarray | None = None
-        self._named: dict[str, tuple[Any, Any]] = {}
+        self._named: dict[str, Named] = {}
 
     def ask(self, prompt: str) -> None:
         """Head for another prompt from the next chunk on."""
@@ -84,16 +82,11 @@ class Line:
             idle_frames=self._idle,
             typed_prompt=self._prompt,
             state=self.state,
+            saved=frozenset(self._named),
         ))  # fmt: skip
         self._prompt = None
-        for effect in plan.effects:
-            if isinstance(effect, SaveState):
-                self._named[effect.name] = (self.state, self.director.snapshot())
-            elif isinstance(effect, LoadState):
-                if effect.name not in self._named:
-                    raise ValueError(f"the scene loads a state {effect.name!r} it never saved")
-                self.state, memory = self._named[effect.name]
-                self.director.restore(memory)
+        place, plan = follow_names(self._named, Place(state=self.state), plan, self.director)
+        self.state = place.state
         return replace(plan, applied=info.spec.validate(plan.applied))
 
     def accept(self, state: Any, frames: np.ndarray) -> None:

@@ -52,11 +52,19 @@ class Recorder:
         )  # fmt: skip
 
     def add(
-        self, chunk: LineChunk, rewards: Sequence[float] | np.ndarray, *, done: bool = False
+        self,
+        chunk: LineChunk,
+        rewards: Sequence[float] | np.ndarray,
+        *,
+        first: int = 0,
+        done: bool = False,
     ) -> None:
-        """Log as many frames of the chunk as there are rewards."""
+        """Log as many frames of the chunk as there are rewards, from `first` on: an environment
+        that was set to the middle of a chunk never showed the frames before."""
         self.writer.raise_if_failed()
         count, plan = len(rewards), chunk.plan
+        rows = slice(first, first + count)
+        offsets = np.arange(len(chunk.frames))[rows]
         whole = count == len(chunk.frames)
         record = PlanRecord(
             crossfade=plan.crossfade,
@@ -69,11 +77,11 @@ class Recorder:
         ends = np.zeros(count, bool)
         ends[-1] = done
         self.writer.write(
-            chunk.frames[:count], chunk.requested[:count], plan.applied[:count],
+            chunk.frames[rows], chunk.requested[rows], plan.applied[rows], offsets=offsets,
             prompt=after.prompt.text, prompt_weight=after.prompt.weight,
             chunk=chunk.state_before.chunk, plan=record, events=plan.events,
             latch_time=chunk.state_before.chunk * info.chunk_seconds,
-            age_ms=1000.0 * np.arange(count) / info.fps,
+            age_ms=1000.0 * offsets / info.fps,
             extra={"next.reward": rewards, "next.done": ends}, latents=chunk.latents,
         )  # fmt: skip
 

@@ -60,6 +60,8 @@ class _Answer:
     prompt: str | None = None
     crossfade: int | None = None
     effects: list[Effect] = field(default_factory=list)
+    saved: frozenset[str] = frozenset()
+    """Names that may be loaded."""
     reanchor: bool = False
     cut: Cut | None = None
 
@@ -72,7 +74,6 @@ class SceneDirector:
         self.file = file
         _require_channels(file.scene, info)
         self.memory = SceneMemory.begin(file.scene)
-        self._saved: set[str] = set()
 
     @property
     def scene(self) -> Scene:
@@ -98,7 +99,8 @@ class SceneDirector:
         fired += self._triggered(memory, facts, fuses)
         memory = replace(memory, fuses=fuses)
         memory, fired = self._changed(memory, fired, facts)
-        answer = _Answer(effects=self._hints() if memory.frame == 0 else [])
+        hints = self._hints() if memory.frame == 0 else []
+        answer = _Answer(effects=hints, saved=ctx.saved)
         for event in fired:
             memory = self._take(memory, event, answer)
         self._follow_player(ctx, answer)
@@ -231,9 +233,9 @@ class SceneDirector:
         answer.reanchor = answer.reanchor or effects.anchor is not None
         answer.cut = _cut(effects.cut) or answer.cut
         if effects.save:
-            self._saved.add(effects.save)
+            answer.saved |= {effects.save}
         made = perform(effects, self.file.folder, self.info.fps)
-        if effects.load and effects.load not in self._saved:
+        if effects.load and effects.load not in answer.saved:
             text = f"nothing was saved as {effects.load} so far"
             warning = Caption(text=text, frames=4 * self.info.fps, style="warning")
             made = [warning if isinstance(effect, LoadState) else effect for effect in made]

@@ -5,7 +5,7 @@ time. Not here: what happens at a latch (director).
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from engine.scenes.controls import Playing, Ramp
@@ -56,15 +56,25 @@ class SceneMemory:
 
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> "SceneMemory":
-        return SceneMemory(
-            **{
-                **value,
-                "fuses": {name: Fuse(**fuse) for name, fuse in value["fuses"].items()},
-                "playing": tuple(Playing(**play) for play in value["playing"]),
-                "ramps": tuple(Ramp(**ramp) for ramp in value["ramps"]),
-                "odometer": Odometer(**value["odometer"]),
-            }
-        )
+        """Inverse of `to_json`; anything else, as a damaged file may hold, is a ValueError."""
+        names = {f.name for f in fields(SceneMemory)}
+        if not isinstance(value, Mapping) or set(value) != names:
+            odd = sorted(set(value) ^ names) if isinstance(value, Mapping) else sorted(names)
+            raise ValueError(f"no memory of a scene: {', '.join(odd)} unknown or missing")
+        try:
+            return SceneMemory(
+                **{
+                    **value,
+                    "variables": dict(value["variables"].items()),
+                    "held": dict(value["held"].items()),
+                    "fuses": {name: Fuse(**fuse) for name, fuse in value["fuses"].items()},
+                    "playing": tuple(Playing(**play) for play in value["playing"]),
+                    "ramps": tuple(Ramp(**ramp) for ramp in value["ramps"]),
+                    "odometer": Odometer(**value["odometer"]),
+                }
+            )
+        except (TypeError, AttributeError) as error:
+            raise ValueError(f"no memory of a scene: {error}") from error
 
     def fitted(self, scene: Scene) -> "SceneMemory":
         """The same moment in an edited scene: what it no longer has is forgotten.

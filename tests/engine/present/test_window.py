@@ -7,7 +7,7 @@ import pygame
 import pytest
 
 from engine.director import Caption, Fade, PlaySound
-from engine.input.bindings import bindings_from
+from engine.input.bindings import Binding, bindings_from
 from engine.input.events import Command, FocusLost, KeyEvent, MouseMotion, PromptEntered
 from engine.present.api import HudData, Overlay
 from engine.present.hud import HudPanel
@@ -443,3 +443,35 @@ def test_presenting_goes_round_the_interpreters_lock(bench):
     assert unlocked_present(screen.window.id) is not None
     assert unlocked_present(screen.window.id + 1000) is None
     assert (bench.show()[384] == bench.frame[192, 0]).all(), "and it shows the picture"
+
+
+def test_an_edited_scene_keeps_the_players_keys_and_reaches_the_window(tmp_path, bench):
+    from engine.cli.play_window import SceneEdits
+    from engine.opening import OpeningConfig, hands_for, open_play
+    from engine.scenes.load import load_scene
+
+    scene, keys = tmp_path / "scene.yaml", tmp_path / "bindings.yaml"
+    text = (
+        "title: A test\nprompts: {{a: a meadow, b: {}}}\nbindings: {{channels: {{jump: [{}]}}}}\n"
+    )
+    scene.write_text(text.format("a castle", "f"))
+    opening = open_play(OpeningConfig(what=str(scene), pack="null", user_bindings=keys, live=True))
+    info, window, said = opening.world.info, bench.window, []
+    first = hands_for(info, opening.scene, keys)
+    window.config = replace(window.config, bindings_file=keys)
+    window.enter_world(
+        info, opening.bindings, defaults=first.defaults, on_bindings=opening.mapper.rebind,
+        presets=opening.presets,
+    )  # fmt: skip
+    edits = SceneEdits(window, opening, keys, said.append)
+    window._change_bindings(window.bindings.bind("move_forward", Binding.parse("i")))
+    scene.write_text(text.format("a ruined castle", "g"))
+    opening.director._on_change(load_scene(scene))
+    edits.poll(0.0)
+    for bindings in (opening.mapper.bindings, window.bindings):
+        assert [str(b) for b in bindings.channels["move_forward"]] == ["i"]
+        assert [str(b) for b in bindings.channels["jump"]] == ["g"]
+    assert "a ruined castle" in window._presets and "a castle" not in window._presets
+    window._change_bindings(window.bindings.tuned(mouse_sensitivity=0.2))
+    assert "jump" not in keys.read_text(), "the scene's key is not kept as the player's"
+    assert said == []

@@ -142,6 +142,25 @@ def test_no_recording_is_one_clear_sentence(tmp_path, capsys, action):
     assert "is not a recording" in error and error.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda body: [],
+        lambda body: {k: v for k, v in body.items() if k != "spec"},
+        lambda body: body | {"parts": [{"number": 0, "colour": 3}]},
+        lambda body: body | {"parts": 5},
+        lambda body: body | {"spec": {"fps": 20}},
+    ],
+)
+def test_a_damaged_record_is_one_clear_sentence(root, tmp_path, capsys, harm):
+    shutil.copytree(root, tmp_path / "a")
+    record = Layout(tmp_path / "a").record
+    record.write_text(json.dumps(harm(json.loads(record.read_text("utf-8")))))
+    assert main(["rollouts", "info", str(tmp_path / "a")]) == 2
+    error = capsys.readouterr().err
+    assert f"{record} is damaged: " in error and error.count("\n") == 1
+
+
 def test_the_bench_prints_a_line_per_batch(capsys):
     assert main(["bench", "env", "--chunks", "2", "--warmup", "0", "--batch", "1", "2"]) == 0
     *_, one, two, _, last = capsys.readouterr().out.splitlines()

@@ -9,6 +9,7 @@ import torch
 from gymnasium.utils.env_checker import check_env
 
 from engine.rollouts.reader import RolloutDataset
+from engine.rollouts.record import frame_hashes
 from engine.rollouts.replay import verify
 from engine.rollouts.rewards import fact_reached, sees_colour, walked
 from helios_core.null_world import NullWorld
@@ -210,6 +211,30 @@ def test_an_episode_ends_when_its_scene_does(tmp_path):
     assert [env.step(env.action_space.sample())[2] for _ in range(2)] == [False, True]
 
 
+def test_what_a_scene_saved_belongs_to_the_moment(tmp_path):
+    scene = tmp_path / "scene.yaml"
+    scene.write_text("""\
+title: A test
+prompts: {meadow: a meadow at noon}
+timeline:
+  - {at: 1s, save: camp}
+triggers:
+  - {when: held(jump) > 0s, load: camp}
+""")
+    env, other = (make(scene=str(scene), actions="dict").unwrapped for _ in range(2))
+    still = {name: 0 * value for name, value in env.action_space.sample().items()}
+    env.reset(seed=0)
+    early = env.get_state()
+    for _ in range(12):
+        env.step(still)
+    late = env.get_state()
+    other.reset(seed=0)
+    for moment, chunk in ((late, 5), (early, 1)):
+        for one in (env, other):
+            one.set_state(moment)
+            assert one.step(still | {"jump": 1})[4]["chunk"] == chunk
+
+
 def test_wrappers_for_time_and_frames_work():
     from gymnasium.wrappers import FrameStackObservation, TimeLimit
 
@@ -311,3 +336,19 @@ def test_a_batched_log_replays_bit_for_bit(tmp_path):
         data = RolloutDataset.open(tmp_path / "a" / f"world-{i:03d}")
         result = verify(world, data, 0)
         assert result.identical and result.frames == 3 * CHUNK
+
+
+def test_a_log_from_the_middle_of_a_chunk_holds_the_frames_that_were_shown(tmp_path):
+    env = make(record=str(tmp_path / "a"), step="frame", reward=walked).unwrapped
+    env.reset(seed=0)
+    env.action_space.seed(1)
+    for _ in range(2):
+        env.step(env.action_space.sample())
+    env.set_state(env.get_state())
+    shown = [env.step(env.action_space.sample())[0] for _ in range(CHUNK)]
+    env.close()
+    data = RolloutDataset.open(tmp_path / "a")
+    logged = data.columns(1)
+    assert logged["frame.hash"].tolist() == frame_hashes(np.stack(shown)).tolist()
+    assert logged["chunk.offset"].tolist() == [*range(2, CHUNK), 0, 1]
+    assert verify(env.world, data, 1).identical

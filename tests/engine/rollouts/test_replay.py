@@ -191,6 +191,9 @@ def test_edit_files_say_what_is_wrong(tmp_path):
         ("- from: 4\n  to: 4", "changes nothing"),
         ("{", "not YAML"),
         ("- from: soon", "edit 1"),
+        ("- from: 4\n  prompt: 5", "edit 1: prompt 5 is no text"),
+        ("- from: 4\n  crossfade: abc", "edit 1: crossfade 'abc' is no number of chunks"),
+        ("- from: 4\n  crossfade: 0", "edit 1: crossfade 0 is no number of chunks"),
     ):
         path.write_text(text)
         with pytest.raises(ValueError, match=message):
@@ -207,6 +210,14 @@ def test_action_files_are_read_by_channel_name(tmp_path):
     (tmp_path / "b.csv").write_text("look_yow\n1\n")
     with pytest.raises(ValueError, match="did you mean 'look_yaw'"):
         read_actions(tmp_path / "b.csv", spec)
+    for row, message in (
+        ("30", "c.csv:3: 1 values under 2 channels"),
+        ("30,0,1", "c.csv:3: 3 values under 2 channels"),
+        ("30,x", "c.csv:3: could not convert"),
+    ):
+        (tmp_path / "c.csv").write_text(f"look_yaw,jump\n30,0\n{row}\n")
+        with pytest.raises(ValueError, match=message):
+            read_actions(tmp_path / "c.csv", spec)
 
 
 def test_the_command_verifies_and_fails_on_a_changed_log(tmp_path, capsys):
@@ -231,3 +242,16 @@ def test_the_command_makes_a_counterfactual_with_its_video(tmp_path, capsys):
     assert RolloutDataset.open(root).episodes[1].header.parent == (0, 3)
     assert main(["replay", str(root), "--episode", "9", "--verify"]) == 2
     assert "no episode 9" in capsys.readouterr().err
+
+
+def test_arguments_are_checked_before_an_episode_is_added(tmp_path, capsys):
+    root = tmp_path / "a"
+    record(root, load_world("null"), chunks=3)
+    for arguments, sentence in (
+        (["--branch", "1", "--video", str(tmp_path / "x.avi")], "videos are written as .mp4"),
+        (["--branch", "-1"], "--branch -1: ask for at least 1"),
+    ):
+        assert main(["replay", str(root), *arguments]) == 2
+        error = capsys.readouterr().err
+        assert sentence in error and error.count("\n") == 1
+    assert len(RolloutDataset.open(root).episodes) == 1

@@ -166,7 +166,26 @@ triggers:
     loaded = played.chunks[index]
     assert loaded.index == 5 and loaded.branch == 1, "generated from the state at frame 20"
     assert loaded.state_before == played.chunks[5].state_before
-    assert loaded.director_after["variables"]["n"] == 0 and loaded.director_after["frame"] == 20
+    assert loaded.director_after["variables"]["n"] == 0 and loaded.director_after["frame"] == 24
+
+
+def test_every_load_lands_on_the_same_chunk_and_the_scene_goes_on_behind_it(tmp_path):
+    body = """\
+timeline:
+  - {at: 1s, save: here, prompt: {to: storm, over: 1s}}
+triggers:
+  - {when: time >= 2s, load: here}
+"""
+    played = play(scene_of(tmp_path, body), frames=120)
+    assert [f for f, _ in played.effects(SaveState)] == [20], "a load does not save again"
+    assert [chunk.index for chunk in played.chunks] == [*range(10), *range(5, 10)] + [
+        *range(5, 10)
+    ] * 3
+    frames = [c.director_after["frame"] - 4 for c in played.chunks[10:]]
+    assert frames == [c.first_frame for c in played.chunks[10:]]
+    loaded = [c.plan for c in played.chunks[10:] if c.index == 5]
+    assert {(plan.prompt, plan.crossfade) for plan in loaded} == {("a storm at dusk", 5)}
+    assert played.chunks[10].director_before == played.chunks[5].director_before
 
 
 def test_load_of_what_was_never_saved_is_said_and_not_done(tmp_path):
