@@ -38,7 +38,7 @@ class Stage:
         self._film: Film | None = None
         self._overlays = OverlayTrack()
         self.problems: list[str] = []
-        """Why recordings stopped, if any did."""
+        """Why recordings and pictures are missing or not whole, if any are."""
         self._chunk: Chunk | None = None
         self._branch: int | None = None
         self._parent: FrameId | None = None
@@ -134,6 +134,11 @@ class Stage:
         for sink in list(self._sinks):
             self.drop_sink(sink)
 
+    def report(self, problem: str) -> None:
+        """Something is not kept as was asked; play goes on."""
+        self.problems.append(problem)
+        self._on_message(problem)
+
     def _tell(self, what: Callable[[FrameSink], None]) -> None:
         """Tell every sink; one that fails is closed."""
         for sink in list(self._sinks):
@@ -145,7 +150,6 @@ class Stage:
         try:
             action()
         except OSError as error:
-            self.problems.append(f"recording stopped: {error}")
-            self._on_message(self.problems[-1])
+            self.report(f"recording stopped: {error}")
             return False
         return True

@@ -17,6 +17,7 @@ import numpy as np
 
 from engine.chunk import Chunk
 from engine.director import Effect, Screenshot, StartRecording, StopRecording
+from engine.installation import missing_module
 from engine.recording import RolloutSink
 from engine.stage import Stage
 from engine.video import Film, png_bytes
@@ -130,8 +131,13 @@ class Studio:
         return path
 
     def _attempt(self, action: Callable[[], None]) -> None:
-        """What a user or a disk may have got wrong becomes a message."""
+        """What a user, a disk or an installation may lack becomes a message.
+
+        It is a problem of the stage too: a headless run must not end as if all were kept.
+        """
         try:
             action()
         except (OSError, ValueError) as error:
-            self._say(str(error))
+            self._stage.report(str(error))
+        except ModuleNotFoundError as error:  # recordings want an extra that play does without
+            self._stage.report(missing_module(error))

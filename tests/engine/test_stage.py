@@ -171,6 +171,21 @@ def test_a_bad_folder_is_a_message(tmp_path):
     assert len(rig.messages) == 3
 
 
+def test_recording_without_its_extra_is_a_message_with_the_remedy(tmp_path, monkeypatch):
+    def bare(*arguments, **options) -> None:
+        raise ModuleNotFoundError("No module named 'pyarrow'", name="pyarrow")
+
+    monkeypatch.setattr("engine.studio.RolloutSink", bare)
+    rig = Rig(tmp_path)
+    window, _ = rig.intake.latch(0.0, frames=4, first_frame=0)
+    chunk = rig.maker.begin(window, typed_prompt=None, now=0).finish()
+    rig.studio.toggle_recording()
+    rig.studio.obey(StartRecording(dir="walk"), chunk)
+    assert not rig.studio.recording
+    assert len(rig.messages) == 2 == len(rig.stage.problems)
+    assert all("pip install 'helios-engine[research]'" in text for text in rig.messages)
+
+
 def test_pictures_of_one_name_are_numbered_and_overwritten_when_played_again(tmp_path):
     frame = np.zeros((4, 4, 3), np.uint8)
     for _ in range(2):
