@@ -359,7 +359,10 @@ class Window:
         if ctrl and name == "v":
             self._line.insert(_clipboard())
             return []
+        told = self._line.problem
         done = self._line.key(name, ctrl=ctrl)
+        if self._line.problem not in ("", told):
+            self._say(self._line.problem)
         if done is None:
             return []
         self._close_prompt()
@@ -417,12 +420,16 @@ class Window:
         self._mouse_drives = any(name in MOUSE_COUNTS for name in bound)
 
     def _change_bindings(self, bindings: Bindings) -> None:
-        """In force at once, and kept in the player's file."""
+        """In force at once, and kept in the player's file if that can be read and written."""
         self._use_bindings(bindings, self._defaults, self._on_bindings)
         if self._on_bindings is not None:
             self._on_bindings(bindings)
-        if self.config.bindings_file is not None:
+        if self.config.bindings_file is None:
+            return
+        try:
             write_user_bindings(self.config.bindings_file, bindings, self._defaults)
+        except (OSError, ValueError) as error:
+            self._say(f"this change is not kept: {error}")
 
     def _hold_mouse(self) -> None:
         """The mouse is the world's while playing, the player's while anything else is open."""
