@@ -27,12 +27,12 @@ from engine.input.events import (
     DeviceEvent,
     FocusLost,
     InputEvent,
-    KeyEvent,
     PadButton,
     PadChanged,
     PromptEntered,
 )
 from engine.input.names import MOUSE_COUNTS
+from engine.input.presses import Presses, input_of
 from engine.present import hud as panels
 from engine.present.api import HudData, Overlay
 from engine.present.layers import Item, Mode, View, drawn_menu, layers, menu_corner
@@ -89,6 +89,7 @@ class Window:
         pygame.key.stop_text_input()
         self._clock = clock
         self._navigator = Navigator()
+        self._presses = Presses()
         self._hud_on, self._help_on = config.hud, False
         self._panel = panels.HudPanel()
         self._notices: list[tuple[str, float]] = []
@@ -268,11 +269,18 @@ class Window:
         return True
 
     def _play_event(self, event: pygame.event.Event, now: float) -> list[InputEvent]:
+        """To the world, unless the input gives a command; a mouse that is not the world's may."""
         out: list[InputEvent] = []
-        for device_event in self.devices.translate(event, now):
-            name, down = _button(device_event)
+        for_world = self.devices.translate(event, now)
+        for change in for_world or self.devices.mouse_press(event, now):
+            name = input_of(change)
             command = self.bindings.command(name) if name else None
-            out += [device_event] if command is None else self._obey(command, down, now)
+            if command is not None:
+                threshold = self.bindings.tuning.trigger_threshold
+                for down in self._presses.states(change, threshold=threshold):
+                    out += self._obey(command, down, now)
+            elif for_world:
+                out.append(change)
         return out
 
     def _obey(self, command: str, down: bool, now: float) -> list[InputEvent]:
@@ -307,6 +315,7 @@ class Window:
 
     def _let_go(self, now: float) -> list[InputEvent]:
         """Release every key, and end a rewind."""
+        self._presses.forget()
         out: list[InputEvent] = [FocusLost(now)]
         if self._rewinding:
             self._rewinding = False
@@ -492,16 +501,6 @@ class Window:
             self.screen.put(*item)
         self.screen.present()
         self._shown_keys = [(item.name, item.key) for item in plan]
-
-
-def _button(event: DeviceEvent) -> tuple[str, bool]:
-    """Name and state of what may give a command; no name for anything else."""
-    match event:
-        case KeyEvent(name, down, _):
-            return name, down
-        case PadButton(_, name, down, _):
-            return f"pad.{name}", down
-    return "", False
 
 
 def _is_close(event: pygame.event.Event) -> bool:

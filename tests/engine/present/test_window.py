@@ -8,7 +8,7 @@ import pytest
 
 from engine.director import Caption, Fade, PlaySound
 from engine.input.bindings import bindings_from
-from engine.input.events import Command, FocusLost, KeyEvent, MouseMotion, PromptEntered
+from engine.input.events import Command, FocusLost, KeyEvent, MouseMotion, PadAxis, PromptEntered
 from engine.present.api import HudData, Overlay
 from engine.present.hud import HudPanel
 from engine.present.overlay import compose
@@ -247,6 +247,32 @@ def test_a_failure_covers_the_play_and_any_way_out_closes(bench):
     bench.show(failure="RuntimeError: it broke", messages=("saved there",))
     assert names(bench.press(pygame.K_w)) == []
     assert names(bench.press(pygame.K_ESCAPE)) == ["quit"]
+
+
+def test_every_input_that_can_be_pressed_gives_its_command(bench):
+    def bound(text: str) -> None:
+        layer = {"commands": {"pause": [text]}}
+        bench.window.enter_world(bench.world.info, bindings_from(bench.world.info.spec, user=layer))
+
+    def pull(value: float) -> list[str]:
+        event = PadAxis(0, "left_trigger", value, 0.0)
+        bench.window.devices.translate = lambda *_: [event]
+        bench.post(pygame.CONTROLLERAXISMOTION)
+        return names(bench.poll())
+
+    for look in (True, False):  # whether the world has the mouse
+        bound("mouse.middle")
+        bench.window.devices.mouse_look = look
+        bench.post(pygame.MOUSEBUTTONDOWN, button=2, pos=(0, 0))
+        bench.post(pygame.MOUSEBUTTONUP, button=2, pos=(0, 0))
+        assert names(bench.poll()) == ["pause"]
+        bound("mouse.wheel_up")
+        bench.window.devices.mouse_look = look
+        bench.post(pygame.MOUSEWHEEL, x=0, y=1)
+        assert names(bench.poll()) == ["pause"]
+    bound("pad.left_trigger")
+    pulls = [pull(value) for value in (0.1, 0.5, 1.0, 0.1, 0.9)]
+    assert pulls == [[], ["pause"], [], [], ["pause"]], "each pull is one press"
 
 
 def test_what_cannot_be_kept_is_a_message_and_counts_all_the_same(tmp_path):
