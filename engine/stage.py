@@ -54,12 +54,13 @@ class Stage:
         self.flush()
         self._sinks.append(sink)
 
-    def drop_sink(self, sink: FrameSink) -> None:
-        """Tell a sink of all frames so far and close it."""
+    def drop_sink(self, sink: FrameSink) -> bool:
+        """Tell a sink of all frames so far and close it; whether it kept them all."""
         self.flush()
-        if sink in self._sinks:
-            self._sinks.remove(sink)
-            self._guard(sink.close)
+        if sink not in self._sinks:
+            return False  # it failed at the last of them
+        self._sinks.remove(sink)
+        return self._guard(sink.close)
 
     def has_sink(self, sink: Any) -> bool:
         return sink in self._sinks
@@ -73,10 +74,10 @@ class Stage:
         film, self._film = self._film, None
         return film
 
-    def stop_film(self) -> None:
+    def stop_film(self) -> bool:
+        """Finish the film if there is one; whether there is a whole video of it."""
         film, self._film = self._film, None
-        if film is not None:
-            self._guard(film.close)
+        return film is not None and self._guard(film.close)
 
     def present(self, chunk: Chunk, offset: int, age_ms: float) -> tuple[Overlay, ...]:
         """Present a frame that moves time forward; returns the overlays to draw on it."""

@@ -65,8 +65,8 @@ class Studio:
     def toggle_film(self) -> None:
         """F10: begin an mp4 of what the screen shows, or finish it."""
         if self._stage.filming:
-            self._stage.stop_film()
-            self._say("video saved")
+            if self._stage.stop_film():
+                self._say("video saved")
         else:
             self._attempt(lambda: self.start_film(self._unused("video", ".mp4")))
 
@@ -96,8 +96,9 @@ class Studio:
 
     def stop_recording(self) -> None:
         recording, self._recording = self._recording, None
-        if recording is not None and self._stage.has_sink(recording):
-            self._stage.drop_sink(recording)
+        if recording is None or not self._stage.has_sink(recording):
+            return
+        if self._stage.drop_sink(recording):
             waited = recording.high_water
             self._say(f"recording saved: {self._recording_folder} (at most {waited} chunks waited)")
 
