@@ -1,13 +1,42 @@
 """Is what is installed fit to run together: checked at start, before a strange error would come.
 
 Both distributions of pygame own the same folder, and a distribution called `kernels` owns the
-name of one of our packages. Not here: what is merely missing (engine.cli.doctor).
+name of one of our packages. A module that turns out to be missing is named with its remedy. Not
+here: looking for what is missing beforehand (engine.cli.doctor).
 """
 
 from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+
+_EXTRAS = {
+    "diffusers": "wan",
+    "transformers": "wan",
+    "accelerate": "wan",
+    "ftfy": "wan",
+    "pyarrow": "research",
+    "gymnasium": "research",
+    "matplotlib": "research",
+    "minari": "research",
+    "h5py": "research",
+    "vizdoom": "games",
+    "ale_py": "games",
+    "ray": "ray",
+    "rerun": "rerun",
+}
+"""The extra that brings a module."""
+
+
+def missing_module(error: ModuleNotFoundError) -> str:
+    """What to install, for the person in front of it."""
+    extra = _EXTRAS.get((error.name or "").split(".")[0])
+    if extra is None:
+        return f"the module {error.name} is missing; reinstall helios-engine"
+    return (
+        f"this needs {error.name}, which comes with the extra {extra!r}: "
+        f"pip install 'helios-engine[{extra}]'"
+    )
 
 
 def installed_version(distribution: str) -> str | None:

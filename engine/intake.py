@@ -41,8 +41,12 @@ class Intake:
             typed, self._typed = self._typed, None
             return self._inputs.window(now, frames, first_frame), typed
 
-    def forget(self, now: float) -> None:
-        """Drop what is pending: after a pause, a rewind, a load."""
+    def forget(self, now: float, *, prompt: bool = True) -> None:
+        """Drop what is pending: after a pause, a rewind, a load.
+
+        A pause keeps the prompt: it is how a player takes her time to type one.
+        """
         with self._lock:
-            self._typed = None
+            if prompt:
+                self._typed = None
             self._inputs.forget(now)

@@ -13,6 +13,7 @@ there. Chunks have serial numbers along the line, without gaps.
 
 import threading
 from collections import deque
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -151,7 +152,8 @@ class RewindStore:
             self.problem = f"rewind reaches back {self._config.memory_seconds:g} s only: {error}"
             self._lost = self._spilled
             while self._reels:
-                self._reels.pop().close()
+                with suppress(OSError):  # a disk that fails once more has nothing left to lose
+                    self._reels.pop().close()
 
     def _reel(self) -> Tape:
         """The reel to append to; makes room by forgetting the oldest reel."""

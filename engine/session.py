@@ -169,11 +169,11 @@ class Session:
             self.say(str(error))
 
     def toggle_pause(self) -> None:
-        """Stop the world and its time; input of the meantime is dropped."""
+        """Stop the world and its time; input of the meantime is dropped, but for a prompt."""
         self.paused = not self.paused
         now = self.clock.now()
         if not self.paused:
-            self.intake.forget(now)
+            self.intake.forget(now, prompt=False)
             self.playhead.resume(now)
             self.producer.expect(self.playhead.next_chunk_due)
         self.producer.pause(self.paused)

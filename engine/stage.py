@@ -38,7 +38,7 @@ class Stage:
         self._film: Film | None = None
         self._overlays = OverlayTrack()
         self.problems: list[str] = []
-        """Why recordings stopped, if any did."""
+        """Why recordings and pictures are missing or not whole, if any are."""
         self._chunk: Chunk | None = None
         self._branch: int | None = None
         self._parent: FrameId | None = None
@@ -54,12 +54,13 @@ class Stage:
         self.flush()
         self._sinks.append(sink)
 
-    def drop_sink(self, sink: FrameSink) -> None:
-        """Tell a sink of all frames so far and close it."""
+    def drop_sink(self, sink: FrameSink) -> bool:
+        """Tell a sink of all frames so far and close it; whether it kept them all."""
         self.flush()
-        if sink in self._sinks:
-            self._sinks.remove(sink)
-            self._guard(sink.close)
+        if sink not in self._sinks:
+            return False  # it failed at the last of them
+        self._sinks.remove(sink)
+        return self._guard(sink.close)
 
     def has_sink(self, sink: Any) -> bool:
         return sink in self._sinks
@@ -73,10 +74,10 @@ class Stage:
         film, self._film = self._film, None
         return film
 
-    def stop_film(self) -> None:
+    def stop_film(self) -> bool:
+        """Finish the film if there is one; whether there is a whole video of it."""
         film, self._film = self._film, None
-        if film is not None:
-            self._guard(film.close)
+        return film is not None and self._guard(film.close)
 
     def present(self, chunk: Chunk, offset: int, age_ms: float) -> tuple[Overlay, ...]:
         """Present a frame that moves time forward; returns the overlays to draw on it."""
@@ -134,6 +135,11 @@ class Stage:
         for sink in list(self._sinks):
             self.drop_sink(sink)
 
+    def report(self, problem: str) -> None:
+        """Something is not kept as was asked; play goes on."""
+        self.problems.append(problem)
+        self._on_message(problem)
+
     def _tell(self, what: Callable[[FrameSink], None]) -> None:
         """Tell every sink; one that fails is closed."""
         for sink in list(self._sinks):
@@ -145,7 +151,6 @@ class Stage:
         try:
             action()
         except OSError as error:
-            self.problems.append(f"recording stopped: {error}")
-            self._on_message(self.problems[-1])
+            self.report(f"recording stopped: {error}")
             return False
         return True

@@ -17,6 +17,7 @@ import numpy as np
 
 from engine.chunk import Chunk
 from engine.director import Effect, Screenshot, StartRecording, StopRecording
+from engine.installation import missing_module
 from engine.recording import RolloutSink
 from engine.stage import Stage
 from engine.video import Film, png_bytes
@@ -64,8 +65,8 @@ class Studio:
     def toggle_film(self) -> None:
         """F10: begin an mp4 of what the screen shows, or finish it."""
         if self._stage.filming:
-            self._stage.stop_film()
-            self._say("video saved")
+            if self._stage.stop_film():
+                self._say("video saved")
         else:
             self._attempt(lambda: self.start_film(self._unused("video", ".mp4")))
 
@@ -95,8 +96,9 @@ class Studio:
 
     def stop_recording(self) -> None:
         recording, self._recording = self._recording, None
-        if recording is not None and self._stage.has_sink(recording):
-            self._stage.drop_sink(recording)
+        if recording is None or not self._stage.has_sink(recording):
+            return
+        if self._stage.drop_sink(recording):
             waited = recording.high_water
             self._say(f"recording saved: {self._recording_folder} (at most {waited} chunks waited)")
 
@@ -130,8 +132,13 @@ class Studio:
         return path
 
     def _attempt(self, action: Callable[[], None]) -> None:
-        """What a user or a disk may have got wrong becomes a message."""
+        """What a user, a disk or an installation may lack becomes a message.
+
+        It is a problem of the stage too: a headless run must not end as if all were kept.
+        """
         try:
             action()
         except (OSError, ValueError) as error:
-            self._say(str(error))
+            self._stage.report(str(error))
+        except ModuleNotFoundError as error:  # recordings want an extra that play does without
+            self._stage.report(missing_module(error))

@@ -2,7 +2,8 @@
 
 A record is a JSON header and bytes. Reading goes backward record by record, which is what rewind
 wants, or forward through the whole tape, which is what saving wants. The file has no name, so a
-killed session leaves nothing behind.
+killed session leaves nothing behind. It has no buffer either: what a full disk refused would wait
+in one, and cutting, reading and closing would all fail at it again.
 
     tape = Tape(); tape.append({"chunk": 0}, b"..."); header, body, start = tape.before(tape.end)
 """
@@ -31,7 +32,7 @@ class Tape:
     def __init__(self, folder: Path | None = None) -> None:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  closed by `close`
+        self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115  see `close`
         self.end = 0
 
     def append(self, header: Any, body: bytes) -> None:
@@ -40,8 +41,7 @@ class Tape:
         record = _HEAD.pack(len(head), len(body)) + head + body
         try:
             self._file.seek(self.end)
-            self._file.write(record + _TAIL.pack(len(record) + _TAIL.size))
-            self._file.flush()
+            self._write(record + _TAIL.pack(len(record) + _TAIL.size))
         except OSError:
             self.truncate(self.end)
             raise
@@ -70,6 +70,12 @@ class Tape:
 
     def close(self) -> None:
         self._file.close()
+
+    def _write(self, data: bytes) -> None:
+        """All of it: a disk that fills up takes a part, and refuses the rest at the next try."""
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._file.write(rest) :]
 
     def _read(self, start: int) -> Record:
         self._file.seek(start)

@@ -61,11 +61,13 @@ class Film:
         self.high_water = max(self.high_water, self._queue.qsize())
 
     def close(self) -> None:
-        """Finish the file; raises what the encoder ran into."""
+        """Finish the file; raises what the encoder ran into, or that there was nothing to film."""
         self._queue.put(None)
         self._thread.join()
         if self._failure is not None:
             raise self._failure
+        if not self.frames:
+            raise OSError(f"{self.path}: no frame was filmed, so there is no video")
 
     def _encode_all(self) -> None:
         """The thread. After a failure frames are taken and thrown away, so that nobody waits."""

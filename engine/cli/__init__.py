@@ -12,6 +12,8 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from engine.installation import missing_module
+
 COMMANDS: dict[str, tuple[str, str]] = {
     "play": ("engine.cli.play", "walk through a world in a window, or render it headless"),
     "run": ("engine.cli.run", "render a scene to a video, the same one every time"),
@@ -59,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"helios {name}: {error}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
-        print(f"helios {name}: {_missing(error)}", file=sys.stderr)
+        print(f"helios {name}: {missing_module(error)}", file=sys.stderr)
         return 2
 
 
@@ -98,30 +100,3 @@ def _overview(arguments: list[str]) -> int:
     if asked:
         print("\nexample:\n  helios play")
     return 0 if asked else 2
-
-
-_EXTRAS = {
-    "diffusers": "wan",
-    "transformers": "wan",
-    "accelerate": "wan",
-    "ftfy": "wan",
-    "pyarrow": "research",
-    "gymnasium": "research",
-    "matplotlib": "research",
-    "minari": "research",
-    "h5py": "research",
-    "vizdoom": "games",
-    "ale_py": "games",
-    "ray": "ray",
-    "rerun": "rerun",
-}
-
-
-def _missing(error: ModuleNotFoundError) -> str:
-    extra = _EXTRAS.get((error.name or "").split(".")[0])
-    if extra is None:
-        return f"the module {error.name} is missing; reinstall helios-engine"
-    return (
-        f"this needs {error.name}, which comes with the extra {extra!r}: "
-        f"pip install 'helios-engine[{extra}]'"
-    )

@@ -1,7 +1,8 @@
 """`helios run`: a scene rendered without a window, as fast as it can, the same every time.
 
 Same file, seed, pack, device and dtype give the same frames; their hash is printed and `--expect`
-checks it. Exit code 1 when the hash is another one. Not here: rendering (engine.render).
+checks it. Exit code 1 when the hash is another one, or when a video or a recording is not whole.
+Not here: rendering (engine.render).
 """
 
 import argparse
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     if expected and not rendered.frame_hash.startswith(expected):
         print(f"helios run: expected the hash {expected}", file=sys.stderr)
         return 1
-    return 0
+    return 1 if rendered.problems else 0
 
 
 def _expected(text: str | None) -> str:

@@ -236,6 +236,7 @@ def _apply(base: Bindings, layer: Mapping[str, Any], where: str, *, strict: bool
     channels, notes = _split_foreign(_section(layer, "channels", where), base, where, strict)
     commands = _section(layer, "commands", where)
     _known(commands, base.commands, f"{where}, commands")
+    _refuse_motion(commands, where)
     owner = _owners({**channels, **commands}, where)
     kept: dict[str, _Bound] = {}
     for target, bound in (*base.channels.items(), *base.commands.items()):
@@ -303,6 +304,18 @@ def _known(entries: Any, known: Iterable[str], where: str) -> None:
             near = get_close_matches(str(name), list(known), n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"it knows {', '.join(known)}"
             raise ValueError(f"{where}: unknown key {name!r}; {hint}")
+
+
+def _refuse_motion(commands: Mapping[str, _Bound], where: str) -> None:
+    """A command is given by a press, and neither a stick nor the mouse's motion is one."""
+    moving = (*names.MOUSE_COUNTS, *(f"pad.{axis}" for axis in names.PAD_STICKS))
+    for command, bound in commands.items():
+        for binding in bound:
+            if binding.input in moving:
+                raise ValueError(
+                    f"{where}, {command}: {binding.input!r} is motion and gives no command; bind "
+                    "a key, a button, the wheel or a trigger"
+                )
 
 
 def _owners(targets: Mapping[str, _Bound], where: str) -> dict[str, str]:

@@ -130,8 +130,11 @@ class Devices:
         return []
 
     def _plug(self, index: int, now: float) -> list[DeviceEvent]:
-        pad = controller.Controller(index)
-        number = pad.as_joystick().get_instance_id()
+        try:
+            pad = controller.Controller(index)
+            number = pad.as_joystick().get_instance_id()
+        except pygame.error:
+            return []  # it is gone again; the event had waited in the queue
         if number in self._pads:
             return []
         self._pads[number] = pad

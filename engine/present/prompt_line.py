@@ -65,6 +65,8 @@ class PromptLine:
         self.caret = 0
         self.composing = ""
         """What an input method is putting together at the caret; not yet part of the text."""
+        self.problem = ""
+        """Why the last line is not remembered in the file, if it is not."""
         self._file = history_file
         self.history = [*(_read(history_file) if history_file else []), *history][-HISTORY:]
         self._at = len(self.history)
@@ -129,9 +131,17 @@ class PromptLine:
         text = " ".join(self.text.split())
         if text and (not self.history or self.history[-1] != text):
             self.history = [*self.history, text][-HISTORY:]
+            self.problem = self._remember()
+        return Submitted(text)
+
+    def _remember(self) -> str:
+        """Keep the history; why not, where the file cannot be written. The line counts anyway."""
+        try:
             if self._file is not None:
                 _write(self._file, self.history)
-        return Submitted(text)
+        except OSError as error:
+            return f"prompts are not remembered: {error}"
+        return ""
 
     def _move(self, to: int) -> None:
         self.caret = min(len(self.text), max(0, to))

@@ -27,12 +27,12 @@ from engine.input.events import (
     DeviceEvent,
     FocusLost,
     InputEvent,
-    KeyEvent,
     PadButton,
     PadChanged,
     PromptEntered,
 )
 from engine.input.names import MOUSE_COUNTS
+from engine.input.presses import Presses, input_of
 from engine.present import hud as panels
 from engine.present.api import HudData, Overlay
 from engine.present.layers import Item, Mode, View, drawn_menu, layers, menu_corner
@@ -89,6 +89,7 @@ class Window:
         pygame.key.stop_text_input()
         self._clock = clock
         self._navigator = Navigator()
+        self._presses = Presses()
         self._hud_on, self._help_on = config.hud, False
         self._panel = panels.HudPanel()
         self._notices: list[tuple[str, float]] = []
@@ -281,11 +282,18 @@ class Window:
         return True
 
     def _play_event(self, event: pygame.event.Event, now: float) -> list[InputEvent]:
+        """To the world, unless the input gives a command; a mouse that is not the world's may."""
         out: list[InputEvent] = []
-        for device_event in self.devices.translate(event, now):
-            name, down = _button(device_event)
+        for_world = self.devices.translate(event, now)
+        for change in for_world or self.devices.mouse_press(event, now):
+            name = input_of(change)
             command = self.bindings.command(name) if name else None
-            out += [device_event] if command is None else self._obey(command, down, now)
+            if command is not None:
+                threshold = self.bindings.tuning.trigger_threshold
+                for down in self._presses.states(change, threshold=threshold):
+                    out += self._obey(command, down, now)
+            elif for_world:
+                out.append(change)
         return out
 
     def _obey(self, command: str, down: bool, now: float) -> list[InputEvent]:
@@ -320,6 +328,7 @@ class Window:
 
     def _let_go(self, now: float) -> list[InputEvent]:
         """Release every key, and end a rewind."""
+        self._presses.forget()
         out: list[InputEvent] = [FocusLost(now)]
         if self._rewinding:
             self._rewinding = False
@@ -372,7 +381,10 @@ class Window:
         if ctrl and name == "v":
             self._line.insert(_clipboard())
             return []
+        told = self._line.problem
         done = self._line.key(name, ctrl=ctrl)
+        if self._line.problem not in ("", told):
+            self._say(self._line.problem)
         if done is None:
             return []
         self._close_prompt()
@@ -430,12 +442,16 @@ class Window:
         self._mouse_drives = any(name in MOUSE_COUNTS for name in bound)
 
     def _change_bindings(self, bindings: Bindings) -> None:
-        """In force at once, and kept in the player's file."""
+        """In force at once, and kept in the player's file if that can be read and written."""
         self._use_bindings(bindings, self._defaults, self._on_bindings)
         if self._on_bindings is not None:
             self._on_bindings(bindings)
-        if self.config.bindings_file is not None:
+        if self.config.bindings_file is None:
+            return
+        try:
             write_user_bindings(self.config.bindings_file, bindings, self._defaults)
+        except (OSError, ValueError) as error:
+            self._say(f"this change is not kept: {error}")
 
     def _hold_mouse(self) -> None:
         """The mouse is the world's while playing, the player's while anything else is open."""
@@ -498,16 +514,6 @@ class Window:
             self.screen.put(*item)
         self.screen.present()
         self._shown_keys = [(item.name, item.key) for item in plan]
-
-
-def _button(event: DeviceEvent) -> tuple[str, bool]:
-    """Name and state of what may give a command; no name for anything else."""
-    match event:
-        case KeyEvent(name, down, _):
-            return name, down
-        case PadButton(_, name, down, _):
-            return f"pad.{name}", down
-    return "", False
 
 
 def _is_close(event: pygame.event.Event) -> bool:

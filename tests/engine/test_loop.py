@@ -143,6 +143,13 @@ def test_a_typed_prompt_is_latched_once(tmp_path):
     assert run.window.hud.prompt == "snow"
 
 
+def test_a_prompt_typed_in_a_pause_counts_when_it_ends(tmp_path):
+    events = [Command("pause", 0.5), PromptEntered("snow", 1.0), Command("pause", 1.5)]
+    run = play(tmp_path, events=events)
+    run.loop.run()
+    assert run.window.hud.prompt == "snow"
+
+
 class Effects(PassThrough):
     """Gives effects at a chunk."""
 

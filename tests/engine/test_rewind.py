@@ -300,6 +300,24 @@ def test_a_full_disk_costs_the_older_past_only(tmp_path, monkeypatch):
     store.close()
 
 
+def test_a_disk_that_fills_up_within_a_record_does_not_stop_the_world(tmp_path):
+    """A true short write: beyond a file size the system takes a part and refuses the rest."""
+    resource = pytest.importorskip("resource")
+    events = [Command("rewind_start", 6.0), Command("rewind_stop", 6.4)]
+    run = play(tmp_path, frames=160, memory_seconds=1.0, disk_bytes=1 << 26, events=events)
+    said: list[str] = []
+    run.session.say = said.append
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1500, hard))
+    try:
+        outcome = run.loop.run()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert outcome.frames == 160 and not outcome.failure
+    assert any("rewind reaches back 1 s only" in text for text in said)
+    assert run.session.store.begin > 0
+
+
 def test_headless_and_windowed_frames_are_the_same(tmp_path):
     run = play(tmp_path, frames=60)
     run.loop.run()

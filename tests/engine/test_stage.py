@@ -171,6 +171,47 @@ def test_a_bad_folder_is_a_message(tmp_path):
     assert len(rig.messages) == 3
 
 
+def test_recording_without_its_extra_is_a_message_with_the_remedy(tmp_path, monkeypatch):
+    def bare(*arguments, **options) -> None:
+        raise ModuleNotFoundError("No module named 'pyarrow'", name="pyarrow")
+
+    monkeypatch.setattr("engine.studio.RolloutSink", bare)
+    rig = Rig(tmp_path)
+    window, _ = rig.intake.latch(0.0, frames=4, first_frame=0)
+    chunk = rig.maker.begin(window, typed_prompt=None, now=0).finish()
+    rig.studio.toggle_recording()
+    rig.studio.obey(StartRecording(dir="walk"), chunk)
+    assert not rig.studio.recording
+    assert len(rig.messages) == 2 == len(rig.stage.problems)
+    assert all("pip install 'helios-engine[research]'" in text for text in rig.messages)
+
+
+class Kept(Failing):
+    """A recording whose disk is full when it is finished."""
+
+    high_water = 0
+
+    def close(self) -> None:
+        raise OSError(28, "No space left on device")
+
+
+def test_what_is_not_whole_is_not_announced_as_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr("engine.studio.RolloutSink", lambda *a, **b: Kept(chunks=100))
+    rig = Rig(tmp_path)
+    rig.studio.toggle_recording()
+    rig.run(4)
+    rig.studio.toggle_recording()
+    rig.studio.toggle_film()
+    rig.studio.toggle_film()  # as in a pause: no frame came between
+    assert not any("saved" in text for text in rig.messages)
+    assert "No space left" in rig.messages[1] and "no frame was filmed" in rig.messages[-1]
+    assert not list(tmp_path.glob("*.mp4"))
+    rig.studio.toggle_film()
+    rig.run(4)
+    rig.studio.toggle_film()
+    assert rig.messages[-1] == "video saved" and list(tmp_path.glob("*.mp4"))
+
+
 def test_pictures_of_one_name_are_numbered_and_overwritten_when_played_again(tmp_path):
     frame = np.zeros((4, 4, 3), np.uint8)
     for _ in range(2):

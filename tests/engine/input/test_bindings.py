@@ -133,3 +133,9 @@ def test_labels_read_like_key_caps():
     assert names.label("pad.left_shoulder") == "Pad Left Shoulder"
     assert bindings_from(WALK_SPEC).label("jump") == "Space  Pad A"
     assert bindings_from(WALK_SPEC).bind("jump").label("jump") == "not bound"
+
+
+@pytest.mark.parametrize("motion", ["mouse.x", "pad.left_y"])
+def test_motion_gives_no_command(motion):
+    with pytest.raises(ValueError, match=f"rewind: '{motion}' is motion and gives no command"):
+        bindings_from(WALK_SPEC, user={"commands": {"rewind": [motion]}})

@@ -8,14 +8,16 @@ import pytest
 
 from engine.director import Caption, Fade, PlaySound
 from engine.input.bindings import Binding, bindings_from
-from engine.input.events import Command, FocusLost, KeyEvent, MouseMotion, PromptEntered
+from engine.input.events import Command, FocusLost, KeyEvent, MouseMotion, PadAxis, PromptEntered
 from engine.present.api import HudData, Overlay
 from engine.present.hud import HudPanel
 from engine.present.overlay import compose
 from engine.present.screen import BAND_BYTES, Screen, ScreenConfig, fit
 from engine.present.theme import Theme
 from engine.present.unlocked import unlocked_present
+from engine.present.window import WindowConfig
 from helios_core.actions import ActionSpec
+from tests.engine.present.conftest import Bench
 
 
 def names(events) -> list[str]:
@@ -245,6 +247,61 @@ def test_a_failure_covers_the_play_and_any_way_out_closes(bench):
     bench.show(failure="RuntimeError: it broke", messages=("saved there",))
     assert names(bench.press(pygame.K_w)) == []
     assert names(bench.press(pygame.K_ESCAPE)) == ["quit"]
+
+
+def test_every_input_that_can_be_pressed_gives_its_command(bench):
+    def bound(text: str) -> None:
+        layer = {"commands": {"pause": [text]}}
+        bench.window.enter_world(bench.world.info, bindings_from(bench.world.info.spec, user=layer))
+
+    def pull(value: float) -> list[str]:
+        event = PadAxis(0, "left_trigger", value, 0.0)
+        bench.window.devices.translate = lambda *_: [event]
+        bench.post(pygame.CONTROLLERAXISMOTION)
+        return names(bench.poll())
+
+    for look in (True, False):  # whether the world has the mouse
+        bound("mouse.middle")
+        bench.window.devices.mouse_look = look
+        bench.post(pygame.MOUSEBUTTONDOWN, button=2, pos=(0, 0))
+        bench.post(pygame.MOUSEBUTTONUP, button=2, pos=(0, 0))
+        assert names(bench.poll()) == ["pause"]
+        bound("mouse.wheel_up")
+        bench.window.devices.mouse_look = look
+        bench.post(pygame.MOUSEWHEEL, x=0, y=1)
+        assert names(bench.poll()) == ["pause"]
+    bound("pad.left_trigger")
+    pulls = [pull(value) for value in (0.1, 0.5, 1.0, 0.1, 0.9)]
+    assert pulls == [[], ["pause"], [], [], ["pause"]], "each pull is one press"
+
+
+def test_what_cannot_be_kept_is_a_message_and_counts_all_the_same(tmp_path):
+    (tmp_path / "file").write_text("")
+    folder = tmp_path / "file"  # no folder, so that nothing can be written there
+    config = WindowConfig(
+        screen=ScreenConfig(size=(640, 384), vsync=False),
+        sound=False,
+        bindings_file=folder / "bindings.yaml",
+        history_file=folder / "prompts.txt",
+    )
+    bench = Bench(config)
+    bench.window._change_bindings(bench.window.bindings.tuned(invert_look=True))
+    assert bench.window.bindings.tuning.invert_look
+    bench.press(pygame.K_RETURN)
+    bench.type("snow")
+    prompts = [e.text for e in bench.press(pygame.K_RETURN) if isinstance(e, PromptEntered)]
+    assert prompts == ["snow"]
+    said = [text for text, _ in bench.window._notices]
+    assert [text.split(":")[0] for text in said] == [
+        "this change is not kept",
+        "prompts are not remembered",
+    ]
+    bench.window.close()
+
+
+def test_a_pad_that_came_and_went_at_once_is_no_pad(bench):
+    bench.post(pygame.CONTROLLERDEVICEADDED, device_index=99)
+    assert bench.poll() == [] and not bench.window.devices.pads
 
 
 def test_a_missing_cue_is_a_message_that_goes_away(bench):

@@ -84,6 +84,14 @@ def test_run_obeys_actions_and_writes_a_video(tmp_path, tiny, capsys):
     assert video.stat().st_size > 1000
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_run_with_a_video_that_is_not_whole_is_exit_1(tmp_path, tiny, capsys):
+    (tmp_path / "full.mp4").symlink_to("/dev/full")
+    run = ["run", str(write(tmp_path, "")), "--pack", "null", "--frames", "8"]
+    assert main([*run, "--out", str(tmp_path / "full.mp4")]) == 1
+    assert "No space left" in capsys.readouterr().err
+
+
 def test_run_ends_with_the_scene_and_follows_jumps(tmp_path, tiny, capsys):
     write(tmp_path, "timeline: [{at: 1s, end: true}]\n", "second.yaml")
     scene = write(tmp_path, "timeline: [{at: 2s, jump: second.yaml}]\n")
