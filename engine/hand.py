@@ -19,7 +19,7 @@ import numpy as np
 
 from engine.clock import Clock
 from engine.input.bindings import DEFAULT_COMMANDS, Bindings, bindings_from
-from engine.input.events import Command, InputEvent, KeyEvent, PromptEntered
+from engine.input.events import Command, FocusLost, InputEvent, KeyEvent, PromptEntered
 from engine.input.mapper import InputMapper
 from engine.present.api import HudData, Presenter
 from helios_core.actions import ActionSpec
@@ -95,6 +95,11 @@ class Hand:
         """Keys of the episode before do not steer this one."""
         self._episode += 1
         self._due = self._clock.now()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Drop all input, what is held too."""
+        self.mapper.feed([FocusLost(self._due)])
         self.mapper.forget(self._due)
 
     def _listen(self, until: float) -> None:
@@ -113,7 +118,7 @@ class Hand:
         self._clock.sleep_until(now + 1 / self.config.fps)
         self._take(self._window.poll(self._clock.now()))
         self._due = self._clock.now()
-        self.mapper.forget(self._due)
+        self._let_go()
 
     def _take(self, events: list[InputEvent]) -> None:
         for event in events:

@@ -175,5 +175,5 @@ class LatchedInput(Protocol):
         ...
 
     def forget(self, now: float) -> None:
-        """Drop what is pending (motion, taps) and release what is held: after a pause or jump."""
+        """Drop what is over (motion, taps), keep what is held: after a pause or a jump."""
         ...

@@ -93,9 +93,9 @@ class InputMapper:
         )
 
     def forget(self, now: float) -> None:
-        """Drop motion and presses that wait, and release what is held; a script stays."""
-        self._waiting.clear()
-        self._signals = Signals()
+        """Drop motion and presses that are over; what is held stays held, and a script stays."""
+        self._consume(now)
+        self._signals.settle()
         self._counts = dict.fromkeys(MOUSE_COUNTS, 0.0)
         self._carry[:] = 0.0
         self._touched = False

@@ -100,6 +100,15 @@ class Signals:
         for key in self._keys.values():
             key.set(False, t)
 
+    def settle(self) -> None:
+        """Forget what came and went; what is down or pushed stays so, and is no new press."""
+        for key in self._keys.values():
+            key.changes.clear()
+            key.shown = key.down
+        for stick in self._sticks.values():
+            stick.peak = stick.value
+        self._tapped = set()
+
     def unplug(self, pad: int, t: float) -> None:
         """A pad lets go of what it held; it is forgotten once its last presses were seen."""
         for (owner, _), stick in self._sticks.items():

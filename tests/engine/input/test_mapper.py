@@ -186,9 +186,22 @@ def test_idle_frames_count_from_the_last_touch():
 
 def test_after_a_pause_nothing_stale_is_replayed():
     m = mapper()
-    m.feed([*key("w", 0.1), MouseMotion(500, 0, 0.1), *key("space", 0.1, 0.12)])
+    m.feed([*key("w", 0.1, 0.15), MouseMotion(500, 0, 0.1), *key("space", 0.1, 0.12)])
     m.forget(0.2)
     assert not m.window(0.3, F, 0).requested.any()
+
+
+def test_what_is_held_over_a_pause_or_a_rewind_goes_on_and_is_no_new_press():
+    m = mapper()
+    m.feed([*key("w", 0.1), PadAxis(0, "left_x", 1.0, 0.1), *key("e", 0.1)])
+    m.window(0.2, F, 0)
+    m.feed([KeyEvent("e", False, 0.25), KeyEvent("space", True, 0.25)])
+    m.forget(0.3)
+    after = m.window(0.4, F, 0)
+    assert {"w", "space", "pad.left_x"} <= after.pressed and "e" not in after.pressed
+    assert after.requested[:, 0].tolist() == [1] * F and not after.tapped
+    m.feed([KeyEvent("w", False, 0.5), PadAxis(0, "left_x", 0.0, 0.5)])
+    assert not m.window(0.6, F, 0).requested[:, :2].any()
 
 
 def test_a_script_speaks_by_world_frame_and_merges_like_a_device():
@@ -199,6 +212,7 @@ def test_a_script_speaks_by_world_frame_and_merges_like_a_device():
     window = m.window(0.4, F, 4).requested
     assert window[:, 0].tolist() == [1, 1, 1, 1]
     assert window[:, YAW].tolist() == [0, 0, np.float32(-37.7), 0]
+    m.feed([KeyEvent("w", False, 0.45)])
     m.forget(0.5)
     assert column(m, "move_forward", 0.6, 0) == [0, 0, 0.5, 0.5], "a rewind plays it again"
 
