@@ -52,6 +52,13 @@ class Mixer:
         if not self.silent_because:
             (pygame.mixer.pause if paused else pygame.mixer.unpause)()
 
+    def stop(self) -> None:
+        """Silence, for another world; a pause ends."""
+        if not self.silent_because:
+            pygame.mixer.unpause()
+            pygame.mixer.fadeout(FADE_MS)
+        self._ambience = None
+
     def close(self) -> None:
         if not self.silent_because:
             pygame.mixer.quit()

@@ -109,6 +109,7 @@ class Window:
         self._overlays: Sequence[Overlay] = ()
         self._menus: Menus | None = None
         self._paused_here = self._rewinding = False
+        self.mixer.stop()
         self._close_prompt()
         self._redraw()
 
@@ -218,6 +219,7 @@ class Window:
     def choose(self, cards: Sequence[DemoCard]) -> str | None:
         """Let the player pick a demo; its `value`, or None when she leaves."""
         state = StartScreen(tuple(cards))
+        self.mixer.stop()
         pygame.key.set_repeat(350, 90)
         while not state.over:
             look, size = self.screen.theme, self.screen.size

@@ -125,6 +125,19 @@ def test_cues_and_ambience_play(tmp_path):
     mixer.close()
 
 
+def test_another_world_begins_in_silence(tmp_path):
+    mixer = Mixer()
+    mixer.play(PlaySound(file=tone(tmp_path / "cue.wav"), loop=True))
+    mixer.pause(True)
+    mixer.stop()
+    for _ in range(100):
+        if not pygame.mixer.get_busy():
+            break
+        pygame.time.wait(50)
+    assert not pygame.mixer.get_busy()
+    mixer.close()
+
+
 def test_no_sound_device_is_no_error_but_a_missing_file_is(tmp_path, monkeypatch):
     monkeypatch.setenv("SDL_AUDIODRIVER", "no such driver")
     mixer = Mixer()
