@@ -50,6 +50,17 @@ def _decoded_again(world, data: RolloutDataset, episode: int) -> bool:
     return True
 
 
+def _made_again(world, data: RolloutDataset, episode: int) -> bool:
+    """Whether the stored latents are those of the replay but for rounding, which differs between
+    a batch and one world alone on some processors."""
+    stored = data.latents(episode)
+    pairs = [
+        (stored[chunk.logged.index], chunk.state_after.groups[-1][0].numpy())
+        for chunk in replay(world, data, episode)
+    ]
+    return len(pairs) == len(stored) and all(np.allclose(a, b, atol=1e-3) for a, b in pairs)
+
+
 def test_a_headless_recording_keeps_latents_that_decode_to_its_frames(world, tmp_path, capsys):
     play = ["play", "--headless", "--pack", "random", "--frames", "10"]
     play += ["--dtype", "fp32", "--threads", "1"]
@@ -69,7 +80,7 @@ def test_generated_rollouts_keep_theirs_through_batch_and_merge(world, tmp_path)
     generate(tmp_path / "a", settings)
     data = RolloutDataset.open(tmp_path / "a")
     assert len(data.episodes) == 3 and list(check(tmp_path / "a")) == []
-    assert all(_decoded_again(world, data, e.index) for e in data.episodes)
+    assert all(_made_again(world, data, e.index) for e in data.episodes)
 
 
 def test_a_world_without_latents_says_so(tmp_path, capsys):
