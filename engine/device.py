@@ -101,9 +101,7 @@ def measure(timing: Timing) -> dict[str, float]:
     A number of threads that float32 shows to be hopeless is not tried again.
     """
     seconds: dict[str, float] = {}
-    for count in sorted({1, max(1, _cores() // 2), _cores()}):
-        if count > MOST_THREADS:
-            break
+    for count in sorted({min(n, MOST_THREADS) for n in (1, max(1, _cores() // 2), _cores())}):
         plain = seconds[f"float32 {count}"] = timing("float32", count)
         if plain <= HOPELESS * min(seconds.values()):
             seconds[f"bfloat16 {count}"] = timing("bfloat16", count)

@@ -36,6 +36,15 @@ def cpu(monkeypatch):
     monkeypatch.setattr(devices, "_cores", lambda: 2)
 
 
+@pytest.mark.parametrize(
+    ("cores", "tried"), [(1, {1}), (4, {1, 2, 4}), (16, {1, 8}), (18, {1, 8}), (64, {1, 8})]
+)
+def test_machines_of_many_cores_try_as_many_threads_as_help(cores, tried, monkeypatch):
+    monkeypatch.setattr(devices, "_cores", lambda: cores)
+    seconds = devices.measure(lambda dtype, threads: 1.0)
+    assert {int(name.split()[1]) for name in seconds} == tried
+
+
 def counting(seconds, calls):
     def timing(dtype, threads):
         calls.append((dtype, threads))

@@ -67,6 +67,33 @@ def test_resuming_is_bit_exact(root, tmp_path_factory, matrices):
         assert torch.equal(average, resumed.players["world"].ema[name]), name
 
 
+def test_moments_come_back_in_the_layout_of_their_weights():
+    """The fused AdamW pairs raw memory: moments in another order move other weights."""
+    torch.manual_seed(0)
+    convs = [
+        torch.nn.Conv2d(6, 5, 3).to(memory_format=torch.channels_last)  # pyright: ignore
+        for _ in range(2)
+    ]
+    convs[1].load_state_dict(convs[0].state_dict())
+    config = OptimiserConfig(lr=0.1, warmup=0, decay=0, ema=0)
+    players = [Player(conv.named_parameters(), config) for conv in convs]
+
+    def step(which: int, seed: int) -> None:
+        draw = torch.Generator().manual_seed(seed)
+        for p in players[which].params.values():
+            p.grad = torch.empty_like(p).copy_(torch.randn(p.shape, generator=draw))
+        players[which].step(seed, 100)
+
+    step(0, 1)
+    moments = {k: v.contiguous().clone() for k, v in players[0].moments().items()}  # as in a file
+    convs[1].load_state_dict(convs[0].state_dict())
+    players[1].load_moments(moments)
+    for seed in (2, 3):
+        step(0, seed)
+        step(1, seed)
+    assert torch.equal(convs[0].weight, convs[1].weight)
+
+
 def test_a_run_leaves_metrics_best_and_final(root):
     trainer = make(root)
     assert trainer.run() == "done"
@@ -92,6 +119,7 @@ def test_a_signal_saves_and_stops(root):
     assert trainer.run() == "stopped"
     assert not trainer.rundir.done
     assert [p.name for p in checkpoints.existing(trainer.rundir.checkpoints)] == ["000000003"]
+    assert not any("eval" in row for row in trainer.rundir.rows())  # nothing before the checkpoint
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
@@ -165,6 +193,12 @@ def test_the_learning_rate_follows_samples():
     assert rate(config, 50, 100) == 1.0
     assert rate(config, 90, 100) == pytest.approx(0.55)
     assert rate(config, 100, 100) == pytest.approx(0.1)
+
+
+def test_a_rate_that_is_warmed_up_again_falls_as_before():
+    config = OptimiserConfig(lr=1.0, warmup=10, decay=0.2, floor=0.1)
+    assert rate(config, 90, 100, rewarm_from=50) == rate(config, 90, 100)
+    assert rate(config, 94, 100, rewarm_from=90) == pytest.approx(0.5 * rate(config, 94, 100))
 
 
 def test_the_average_equals_a_plain_loop():

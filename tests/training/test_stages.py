@@ -229,6 +229,15 @@ def test_a_text_encoder_that_is_not_taught_stays_as_it_was(tmp_path):
         assert torch.equal(value, before[name]), name
 
 
+def test_what_a_frozen_encoder_says_does_not_depend_on_who_asks_first(tmp_path):
+    tiny.data(tmp_path)
+    one, two = (base(tmp_path, teach_text=False).world for _ in range(2))
+    two.load_state_dict(one.state_dict())
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = one.encode(["a green meadow"])[0]
+    assert torch.equal(inside, two.encode(["a green meadow"])[0])
+
+
 def test_pictures_are_readable(tmp_path):
     image = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
     write_png(tmp_path / "a.png", image)

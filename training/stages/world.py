@@ -114,7 +114,8 @@ class TrainWorld(nn.Module):
             if len(self._said) >= CAPTIONS_KEPT:
                 self._said.clear()
                 new = list(dict.fromkeys(texts))
-            with torch.no_grad():
+            # In one precision, whoever asks first: inside autocast or outside of it.
+            with torch.no_grad(), torch.autocast(self.text.whole.device.type, enabled=False):
                 self._said.update(zip(new, zip(*self._read(new), strict=True), strict=True))
         states, masks = zip(*(self._said[text] for text in texts), strict=True)
         return torch.stack(states), torch.stack(masks)

@@ -113,7 +113,8 @@ class Trainer:
                 if self._due(now - saved, self.config.save_minutes):
                     self.save()
                     saved = time.monotonic()
-            self._evaluate()
+            if reason != "stopped":  # who was told to stop may have seconds left
+                self._evaluate()
             self.save()
         progress.close(f"[{reason}] {self.clock.samples} samples")
         if reason != "stopped":

@@ -42,9 +42,9 @@ class OptimiserConfig:
     """`cpu` keeps the average in host memory."""
 
 
-def rate(config: OptimiserConfig, samples: int, total: int) -> float:
-    """Learning rate after `samples` of `total` samples."""
-    warm = min(1.0, (samples + 1) / config.warmup) if config.warmup else 1.0
+def rate(config: OptimiserConfig, samples: int, total: int, *, rewarm_from: int = 0) -> float:
+    """Learning rate after `samples` of `total` samples, warmed up (again) from some on."""
+    warm = min(1.0, (samples - rewarm_from + 1) / config.warmup) if config.warmup else 1.0
     start = total * (1 - config.decay)
     if samples <= start or config.decay == 0:
         return config.lr * warm
@@ -74,7 +74,7 @@ class Player:
         """Apply the accumulated gradients; returns the gradient norm and the learning rate."""
         grads = [p for p in self.params.values() if p.grad is not None]
         norm = whole(nn.utils.clip_grad_norm_(grads, self.config.clip or math.inf))
-        lr = rate(self.config, samples - self.rewarm_from, total - self.rewarm_from)
+        lr = rate(self.config, samples, total, rewarm_from=self.rewarm_from)
         if math.isfinite(float(norm)):
             self._move(lr)
             self.steps += 1
@@ -179,7 +179,10 @@ def _optimisers(
 
 
 def _beside(tensor: Tensor, param: Tensor, key: str) -> Tensor:
-    """Moments live with their parameter; the step counter stays a CPU scalar off CUDA."""
+    """Moments live with their parameter; the step counter stays a CPU scalar off CUDA.
+
+    They have its strides too: the fused AdamW pairs raw memory, and files know no channels last.
+    """
     if key.startswith("step/"):
         return tensor.to(param.device if param.is_cuda else "cpu")
-    return tensor.to(param.device, copy=True)
+    return torch.empty_like(param.detach(), dtype=tensor.dtype).copy_(tensor)
