@@ -42,15 +42,20 @@ STAGES = {
 
 
 def run(recipe: Recipe, *, only: Sequence[str] = (), resume: bool = False) -> str:
-    """Run the steps of a recipe in order, or those named; finished ones are skipped."""
+    """Run the steps of a recipe in order, or those named; finished ones are skipped.
+
+    All are checked before the first runs: a mistake in the last step must not cost the hours of
+    those before it.
+    """
     unknown = [name for name in only if name not in recipe.steps]
     if unknown:
         raise ValueError(f"no step {unknown[0]!r} in {recipe.name}: {', '.join(recipe.steps)}")
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
-    for name, step in recipe.steps.items():
-        if only and name not in only:
-            continue
+    wanted = {name: step for name, step in recipe.steps.items() if not only or name in only}
+    for name, step in wanted.items():
+        configure(step, name)
+    for name, step in wanted.items():
         context = make_context(recipe, name)
         if context.rundir.done:
             print(f"{name}: done before, skipped ({context.rundir.path})", flush=True)

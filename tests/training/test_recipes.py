@@ -116,6 +116,22 @@ def test_unknown_recipes_and_steps_are_named(tmp_path):
         steps.run(recipe.load("wilds-nano", tiny(tmp_path)), only=["neer"])
 
 
+def clips_plan(root: Path, **changes) -> recipe.Recipe:
+    """A recipe whose first step is a data step `shots`; changes are settings of it."""
+    settings = {"folders": ["recorded"], "height": 32, "width": 32, **changes}
+    made = {"shots": {"stage": "clips", "settings": settings}}
+    values = {"name": "x", "root": str(root), "device": "cpu", "steps": made}
+    return recipe.build(recipe.Recipe, values, "x")
+
+
+def test_a_mistake_in_the_last_step_is_named_before_the_first_runs(tmp_path):
+    plan = clips_plan(tmp_path)
+    plan.steps["pack"] = recipe.StepConfig(stage="exprot")
+    with pytest.raises(ValueError, match="pack: no stage 'exprot'"):
+        steps.run(plan)
+    assert not (tmp_path / "shots").exists()
+
+
 @pytest.mark.full
 def test_a_recipe_makes_a_pack_that_plays(tmp_path):
     from helios_core.packs import load_world
