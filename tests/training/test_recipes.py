@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -130,6 +131,22 @@ def test_a_mistake_in_the_last_step_is_named_before_the_first_runs(tmp_path):
     with pytest.raises(ValueError, match="pack: no stage 'exprot'"):
         steps.run(plan)
     assert not (tmp_path / "shots").exists()
+
+
+def test_clips_leave_nothing_of_an_earlier_run(tmp_path, monkeypatch):
+    from engine.rollouts.reader import RolloutDataset
+    from training.data import clips
+
+    recorded = SimpleNamespace(spec=SimpleNamespace(fps=20), episodes=[], read=lambda *_: None)
+    monkeypatch.setattr(RolloutDataset, "open", lambda _: recorded)
+    monkeypatch.setattr(clips, "pieces", lambda *_: [(0, 0, 80)])
+    monkeypatch.setattr(clips, "_clip", lambda *_: toy.pixel_clips())
+    for name in ("00000.safetensors", "00007.safetensors", "notes.txt"):
+        (tmp_path / "shots").mkdir(exist_ok=True)
+        (tmp_path / "shots" / name).write_text("old")
+    assert steps.run(clips_plan(tmp_path)) == "done"
+    assert [p.name for p in (tmp_path / "shots").glob("*.safetensors")] == ["00000.safetensors"]
+    assert (tmp_path / "shots" / "notes.txt").exists()
 
 
 @pytest.mark.full
