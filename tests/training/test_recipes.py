@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from helios_core.plain import to_plain
 from tests.training import tiny as toy
 from training import recipe, steps
 
@@ -147,6 +148,47 @@ def test_clips_leave_nothing_of_an_earlier_run(tmp_path, monkeypatch):
     assert steps.run(clips_plan(tmp_path)) == "done"
     assert [p.name for p in (tmp_path / "shots").glob("*.safetensors")] == ["00000.safetensors"]
     assert (tmp_path / "shots" / "notes.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"frames": 600}, ""),  # the default, spelled out
+        ({"width": 48}, "settings.width = 32, now it is 48; delete .*shots and"),
+        ({"folders": ["recorded", "more"]}, "settings.folders"),
+    ],
+)
+def test_a_finished_step_is_skipped_only_with_its_settings(tmp_path, changes, message):
+    context = steps.make_context(clips_plan(tmp_path), "shots")
+    context.rundir.open(to_plain(clips_plan(tmp_path).steps["shots"]))
+    context.rundir.finish({})
+    if message:
+        with pytest.raises(ValueError, match=message):
+            steps.run(clips_plan(tmp_path, **changes))
+    else:
+        assert steps.run(clips_plan(tmp_path, **changes)) == "done"
+
+
+def test_of_a_loop_length_and_seed_count_of_data_no_workers(tmp_path):
+    settings = {"frames": "frames", "held": "held-frames", "batch": 4}
+    kept = {"samples": 8, "save_minutes": 1.0}
+
+    def step(**loop):
+        values = {"stage": "codec", "settings": settings, "loop": {**kept, **loop}}
+        return recipe.build(recipe.StepConfig, values, "x")
+
+    rundir = steps.RunDir(tmp_path / "codec")
+    rundir.open(to_plain(step()))
+    rundir.finish({})
+    steps._unchanged(step(save_minutes=9.0, keep=5), rundir, "codec")
+    with pytest.raises(ValueError, match=r"loop.samples = 8, now it is 80; .* root="):
+        steps._unchanged(step(samples=80), rundir, "codec")
+    frames = {"height": 32, "width": 32, "parts": [{"clips": 2, "frames": 48}]}
+    one, two = (
+        recipe.StepConfig(stage="render", settings={**frames, "workers": n}) for n in (1, 2)
+    )
+    rundir.open(to_plain(one))
+    steps._unchanged(two, rundir, "frames")
 
 
 @pytest.mark.full
