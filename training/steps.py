@@ -4,7 +4,9 @@ Data steps are functions (config, context) that return a summary; trained stages
 the loop runs. Both are imported when a recipe needs them, not before.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from training.stages.context import StepContext
 from training.trainer import checkpoints
 from training.trainer.loop import Trainer
 from training.trainer.parallel import start
+from training.trainer.rundir import RunDir
 
 DATA = {
     "render": ("training.data.render", "RenderConfig", "render"),
@@ -42,15 +45,21 @@ STAGES = {
 
 
 def run(recipe: Recipe, *, only: Sequence[str] = (), resume: bool = False) -> str:
-    """Run the steps of a recipe in order, or those named; finished ones are skipped."""
+    """Run the steps of a recipe in order, or those named; finished ones are skipped.
+
+    All are checked before the first runs: a mistake in the last step must not cost the hours of
+    those before it.
+    """
     unknown = [name for name in only if name not in recipe.steps]
     if unknown:
         raise ValueError(f"no step {unknown[0]!r} in {recipe.name}: {', '.join(recipe.steps)}")
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
-    for name, step in recipe.steps.items():
-        if only and name not in only:
-            continue
+    wanted = {name: step for name, step in recipe.steps.items() if not only or name in only}
+    for name, step in wanted.items():
+        configure(step, name)
+        _unchanged(step, RunDir(Path(recipe.root).expanduser() / name), name)
+    for name, step in wanted.items():
         context = make_context(recipe, name)
         if context.rundir.done:
             print(f"{name}: done before, skipped ({context.rundir.path})", flush=True)
@@ -83,6 +92,65 @@ def configure(step: StepConfig, name: str) -> tuple[Any, Any]:
     module = import_module(entry[0])
     config = build(getattr(module, entry[1]), step.settings, name)
     return config, getattr(module, entry[2])
+
+
+def _unchanged(step: StepConfig, rundir: RunDir, name: str) -> None:
+    """Refuse a finished step whose settings changed: to skip it would hide that they do nothing.
+
+    A folder without a config was filled by hand; nothing is known of it.
+    """
+    path = rundir.path / "config.json"
+    before = json.loads(path.read_text())["config"] if rundir.done and path.exists() else None
+    if not before:
+        return
+    now, then = _decisive(step, name), _decisive_before(before, step, name)
+    key = _first_difference(then, now)
+    if key:
+        was, wanted = (_shown(values, key) for values in (then, now))
+        raise ValueError(
+            f"{name}: finished with {key} = {was}, now it is {wanted}; delete {rundir.path} and "
+            f"the folders of the steps after it to run them anew, or set root=... to keep both"
+        )
+
+
+def _decisive(step: StepConfig, name: str) -> dict[str, Any]:
+    """What decides a step's result, defaults filled in: not how often it is saved or looked at,
+    nor how many workers share a data step's work."""
+    config = to_plain(configure(step, name)[0])
+    if step.stage in DATA:
+        config.pop("workers", None)
+        return {"stage": step.stage, "settings": config}
+    loop = {"samples": step.loop.samples, "seed": step.loop.seed}
+    return {"stage": step.stage, "settings": config, "loop": loop}
+
+
+def _decisive_before(before: Mapping[str, Any], step: StepConfig, name: str) -> dict[str, Any]:
+    """The same of the config that a run wrote; as it stands where this version cannot build it."""
+    loop = {k: v for k, v in before.get("loop", {}).items() if k in ("samples", "seed")}
+    settings = before.get("settings", {})
+    try:
+        loops = replace(step.loop, **loop)
+        return _decisive(StepConfig(stage=before["stage"], settings=settings, loop=loops), name)
+    except ValueError:
+        return {"stage": before["stage"], "settings": settings, "loop": loop}
+
+
+def _first_difference(then: Any, now: Any, key: str = "") -> str:
+    """Dotted key of the first value that differs; empty = none does."""
+    if not isinstance(then, dict) or not isinstance(now, dict):
+        return "" if then == now else key
+    for name in [*now, *(k for k in then if k not in now)]:
+        found = _first_difference(then.get(name), now.get(name), f"{key}.{name}" if key else name)
+        if found:
+            return found
+    return ""
+
+
+def _shown(values: Any, key: str) -> str:
+    for part in key.split("."):
+        values = values.get(part) if isinstance(values, dict) else None
+    text = json.dumps(values)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _run_step(step: StepConfig, context: StepContext, resume: bool) -> str:

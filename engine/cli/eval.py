@@ -42,11 +42,11 @@ def run(args: argparse.Namespace) -> int:
         path = evaluate(world, wanted, folder, quick=args.quick, settings=settings)
         print(f"report: {path}")
     if "latency" in suites:
-        print(f"report: {_latency(args, folder)}")
+        print(f"report: {_latency(args, folder, world.info.pack_hash)}")
     return 0
 
 
-def _latency(args: argparse.Namespace, folder: str) -> Path:
+def _latency(args: argparse.Namespace, folder: str, pack_hash: str) -> Path:
     """What `helios bench play` measures, kept beside the other figures."""
     from engine.cli import bench_play
     from training.evaluation.report import Report
@@ -58,4 +58,4 @@ def _latency(args: argparse.Namespace, folder: str) -> Path:
     report.note(
         "latency", bench_play.measure_pack(args.pack, events=args.events, computed=computed)
     )
-    return report.save()
+    return report.save(pack_hash=pack_hash)

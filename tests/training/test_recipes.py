@@ -4,9 +4,11 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from helios_core.plain import to_plain
 from tests.training import tiny as toy
 from training import recipe, steps
 
@@ -114,6 +116,79 @@ def test_unknown_recipes_and_steps_are_named(tmp_path):
         recipe.load("wilds-nanoo")
     with pytest.raises(ValueError, match="no step 'neer'"):
         steps.run(recipe.load("wilds-nano", tiny(tmp_path)), only=["neer"])
+
+
+def clips_plan(root: Path, **changes) -> recipe.Recipe:
+    """A recipe whose first step is a data step `shots`; changes are settings of it."""
+    settings = {"folders": ["recorded"], "height": 32, "width": 32, **changes}
+    made = {"shots": {"stage": "clips", "settings": settings}}
+    values = {"name": "x", "root": str(root), "device": "cpu", "steps": made}
+    return recipe.build(recipe.Recipe, values, "x")
+
+
+def test_a_mistake_in_the_last_step_is_named_before_the_first_runs(tmp_path):
+    plan = clips_plan(tmp_path)
+    plan.steps["pack"] = recipe.StepConfig(stage="exprot")
+    with pytest.raises(ValueError, match="pack: no stage 'exprot'"):
+        steps.run(plan)
+    assert not (tmp_path / "shots").exists()
+
+
+def test_clips_leave_nothing_of_an_earlier_run(tmp_path, monkeypatch):
+    from engine.rollouts.reader import RolloutDataset
+    from training.data import clips
+
+    recorded = SimpleNamespace(spec=SimpleNamespace(fps=20), episodes=[], read=lambda *_: None)
+    monkeypatch.setattr(RolloutDataset, "open", lambda _: recorded)
+    monkeypatch.setattr(clips, "pieces", lambda *_: [(0, 0, 80)])
+    monkeypatch.setattr(clips, "_clip", lambda *_: toy.pixel_clips())
+    for name in ("00000.safetensors", "00007.safetensors", "notes.txt"):
+        (tmp_path / "shots").mkdir(exist_ok=True)
+        (tmp_path / "shots" / name).write_text("old")
+    assert steps.run(clips_plan(tmp_path)) == "done"
+    assert [p.name for p in (tmp_path / "shots").glob("*.safetensors")] == ["00000.safetensors"]
+    assert (tmp_path / "shots" / "notes.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"frames": 600}, ""),  # the default, spelled out
+        ({"width": 48}, "settings.width = 32, now it is 48; delete .*shots and"),
+        ({"folders": ["recorded", "more"]}, "settings.folders"),
+    ],
+)
+def test_a_finished_step_is_skipped_only_with_its_settings(tmp_path, changes, message):
+    context = steps.make_context(clips_plan(tmp_path), "shots")
+    context.rundir.open(to_plain(clips_plan(tmp_path).steps["shots"]))
+    context.rundir.finish({})
+    if message:
+        with pytest.raises(ValueError, match=message):
+            steps.run(clips_plan(tmp_path, **changes))
+    else:
+        assert steps.run(clips_plan(tmp_path, **changes)) == "done"
+
+
+def test_of_a_loop_length_and_seed_count_of_data_no_workers(tmp_path):
+    settings = {"frames": "frames", "held": "held-frames", "batch": 4}
+    kept = {"samples": 8, "save_minutes": 1.0}
+
+    def step(**loop):
+        values = {"stage": "codec", "settings": settings, "loop": {**kept, **loop}}
+        return recipe.build(recipe.StepConfig, values, "x")
+
+    rundir = steps.RunDir(tmp_path / "codec")
+    rundir.open(to_plain(step()))
+    rundir.finish({})
+    steps._unchanged(step(save_minutes=9.0, keep=5), rundir, "codec")
+    with pytest.raises(ValueError, match=r"loop.samples = 8, now it is 80; .* root="):
+        steps._unchanged(step(samples=80), rundir, "codec")
+    frames = {"height": 32, "width": 32, "parts": [{"clips": 2, "frames": 48}]}
+    one, two = (
+        recipe.StepConfig(stage="render", settings={**frames, "workers": n}) for n in (1, 2)
+    )
+    rundir.open(to_plain(one))
+    steps._unchanged(two, rundir, "frames")
 
 
 @pytest.mark.full

@@ -46,6 +46,9 @@ def clips(config: ClipsConfig, context: StepContext) -> dict[str, Any]:
     """One shard per clip."""
     from engine.rollouts.reader import RolloutDataset
 
+    # Readers take every shard of the folder: none of an earlier run may stay among them.
+    for old in context.rundir.path.glob("*.safetensors"):
+        old.unlink()
     count = total = 0
     for folder in config.folders:
         data = RolloutDataset.open(Path(folder).expanduser())

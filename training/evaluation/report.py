@@ -39,9 +39,14 @@ class Report:
         self.notes[name] = value
 
     def save(self, **facts: Any) -> Path:
-        """Write everything as one JSON file; figures measured before in the folder are kept."""
+        """Write everything as one JSON file; figures measured before in the folder are kept, but
+        never another pack's: they would pass for this one's."""
         path = self.folder / "evaluation.json"
         before = json.loads(path.read_text()) if path.exists() else {}
+        known, mine = before.get("pack_hash"), facts.get("pack_hash")
+        if known and mine and known != mine:
+            print(f"  {path} held figures of another pack: dropped", flush=True)
+            before = {}
         body = {
             **before,
             **facts,

@@ -14,7 +14,9 @@ from training.evaluation.networks import WINDOW
 from training.evaluation.oracle import OracleConfig, oracle_episodes, stills
 from training.evaluation.playing import continue_past
 from training.evaluation.report import Report
+from training.evaluation.statistics import Figure
 from training.evaluation.suites import action, bench, drift, fidelity, revisit
+from training.evaluation.suites import prompt as prompt_suite
 from training.worlds.wilds.spec import SPEC
 
 from .oracle_world import OracleWorld
@@ -242,3 +244,31 @@ def test_bench_sees_a_clip_that_goes_dark() -> None:
     assert good["text"] == 1 and good["text.drift"] == 0
     assert bad["text.drift"] == pytest.approx(1 / 3)
     assert bad["feature_distance.drift"] > good["feature_distance.drift"] + 1
+
+
+def test_figures_of_another_pack_are_dropped(tmp_path, capsys) -> None:
+    def save(name: str, pack_hash: str) -> dict:
+        report = Report(tmp_path)
+        report.figure(name, Figure.of([1.0, 2.0]))
+        report.note(name, 1)
+        return json.loads(report.save(pack_hash=pack_hash).read_text())
+
+    save("first", "a")
+    assert set(save("second", "a")["figures"]) == {"first", "second"}
+    other = save("third", "b")
+    assert set(other["figures"]) == set(other["notes"]) == {"third"}
+    assert "figures of another pack" in capsys.readouterr().out
+
+
+def test_what_is_read_from_the_start_is_no_change(tmp_path) -> None:
+    frozen = np.full((60, 4, 4, 3), 200, np.uint8)
+    after: Any = prompt_suite._agrees_after
+    seconds = [after(Teller(), frozen, "weather", fact, 20)
+               for fact in (lessons.QUESTIONS["weather"][0], "rain")]  # fmt: skip
+    assert seconds == [0.0, float("inf")]
+    report = Report(tmp_path)
+    prompt_suite._arrivals(np.array([*seconds, 2.0]), report)
+    assert report.notes["prompt.change_read_at_the_start"] == 1
+    assert report.figures["prompt.change_arrives"].mean == pytest.approx(0.5)
+    assert report.figures["prompt.change_seconds"].mean == 2
+    prompt_suite._arrivals(np.zeros(2), Report(tmp_path / "none"))

@@ -147,16 +147,26 @@ def _changes(world: World, judge: judges.Classifier, config: PromptConfig, repor
         _agrees_after(judge, clip, question, answer, info.fps)
         for clip, (question, answer) in zip(made, asked, strict=True)
     ]
-    arrived = np.isfinite(seconds)
-    report.figure("prompt.change_arrives", share(arrived))
-    if arrived.any():
-        report.figure("prompt.change_seconds", Figure.of(np.array(seconds)[arrived], unit=" s"))
+    _arrivals(np.array(seconds), report)
     report.side_by_side("prompt-change", made[:: config.repeats], fps=info.fps, rows=6, scale=1)
+
+
+def _arrivals(seconds: np.ndarray, report: Report) -> None:
+    """Share and time of the changes that came; what was read from the start is no change."""
+    asked = seconds != 0
+    report.note("prompt.change_read_at_the_start", int((~asked).sum()))
+    if not asked.any():
+        return
+    arrived = np.isfinite(seconds) & asked
+    report.figure("prompt.change_arrives", share(arrived[asked]))
+    if arrived.any():
+        report.figure("prompt.change_seconds", Figure.of(seconds[arrived], unit=" s"))
 
 
 def _agrees_after(
     judge: judges.Classifier, clip: np.ndarray, question: str, answer: str, fps: int
 ) -> float:
+    """Seconds until the judge agrees: 0 = from the first frames, infinite = never."""
     index = lessons.answer_of(question, answer)
     right = judge.read(clip)[question].argmax(1) == index
     span = max(1, fps // 2)
