@@ -12,6 +12,7 @@ from typing import Any
 
 from helios_core.world_api import World
 from training.evaluation.report import Report
+from training.worlds.wilds.spec import SPEC
 
 SUITES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "fidelity": ("training.evaluation.suites.fidelity", "FidelityConfig", {"clips": 8}),
@@ -26,6 +27,10 @@ SUITES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "bench": ("training.evaluation.suites.bench", "BenchConfig", {"each": 2, "lengths": (81, 240)}),
 }
 """Suite to module, config class and what `--quick` changes."""
+WALKED = ("fidelity", "action", "drift", "revisit", "bench")
+"""Suites that play the actions of a walker in Wilds."""
+RECONSTRUCTED = ("fidelity", "action")
+"""Suites that show the codec a past and a future in one piece: a windowed codec takes none."""
 
 
 def evaluate(
@@ -44,6 +49,7 @@ def evaluate(
     unknown = [name for name in suites if name not in SUITES]
     if unknown:
         raise ValueError(f"no suite {unknown[0]!r}; there are {', '.join(SUITES)}")
+    check(world, suites)
     report = Report(folder)
     path = report.folder
     for name in suites:
@@ -64,3 +70,22 @@ def evaluate(
             fingerprint=world.info.fingerprint,
         )
     return path
+
+
+def check(world: World, suites: Sequence[str]) -> None:
+    """Refuse what cannot be asked of this world, before minutes of truth are rendered."""
+    info = world.info
+    unfit, why = set(), []
+    if info.spec != SPEC:
+        unfit |= set(WALKED)
+        why.append(f"its channels are not Wilds' but {', '.join(info.spec.names) or 'none'}")
+    if info.layout == "windowed":
+        unfit |= set(RECONSTRUCTED)
+        why.append("its codec is windowed")
+    asked = [name for name in suites if name in unfit]
+    if asked:
+        fit = ",".join([*(name for name in SUITES if name not in unfit), "latency"])
+        raise ValueError(
+            f"{', '.join(asked)} cannot measure {info.name}: {' and '.join(why)}; "
+            f"give --suite {fit}, or some of these"
+        )

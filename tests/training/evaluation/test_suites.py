@@ -1,12 +1,14 @@
 """The suites on a perfect world and on ones that are wrong on purpose: the figures differ."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from helios_core.actions import ActionSpec
 from helios_core.world import WorldModel
 from tests.training import tiny
 from training.evaluation import judges, lessons, metrics
@@ -14,6 +16,7 @@ from training.evaluation.networks import WINDOW
 from training.evaluation.oracle import OracleConfig, oracle_episodes, stills
 from training.evaluation.playing import continue_past
 from training.evaluation.report import Report
+from training.evaluation.run import SUITES, check, evaluate
 from training.evaluation.statistics import Figure
 from training.evaluation.suites import action, bench, drift, fidelity, revisit
 from training.evaluation.suites import prompt as prompt_suite
@@ -272,3 +275,20 @@ def test_what_is_read_from_the_start_is_no_change(tmp_path) -> None:
     assert report.figures["prompt.change_arrives"].mean == pytest.approx(0.5)
     assert report.figures["prompt.change_seconds"].mean == 2
     prompt_suite._arrivals(np.zeros(2), Report(tmp_path / "none"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "suites", "message"),
+    [
+        ({"spec": ActionSpec()}, ["prompt", "drift"], "drift .* none; give --suite prompt,latency"),
+        ({"layout": "windowed"}, ["action"], "windowed; give --suite drift,prompt,revisit,bench,"),
+    ],
+)
+def test_suites_that_a_pack_cannot_play_are_refused_first(
+    world, tmp_path, changes, suites, message
+) -> None:
+    check(world, list(SUITES))
+    world.info = replace(world.info, **changes)
+    with pytest.raises(ValueError, match=message):
+        evaluate(world, suites, tmp_path / "report")
+    assert not (tmp_path / "report").exists()
