@@ -233,6 +233,23 @@ def test_writing_a_pack_that_fails_leaves_the_old_one(pack, modules):
     assert [p.name for p in pack.parent.iterdir()] == ["meadow"]
 
 
+def test_writing_a_pack_replaces_nothing_but_a_pack(pack, modules, tmp_path):
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "thesis.txt").write_text("mine")
+    with pytest.raises(ValueError, match=r"docs is not empty and holds no pack"):
+        write_pack(docs, random_manifest(name="docs"), states(modules))
+    assert (docs / "thesis.txt").read_text() == "mine"
+    (pack / "README.md").write_text("about")
+    (pack / "evaluation").mkdir()
+    (pack / "evaluation" / "drift.png").write_bytes(b"png")
+    (pack / "old-01-of-01.safetensors").write_bytes(b"stale")
+    write_pack(pack, random_manifest(name="meadow"), states(modules))
+    assert (pack / "README.md").read_text() == "about"
+    assert (pack / "evaluation" / "drift.png").read_bytes() == b"png"
+    assert not (pack / "old-01-of-01.safetensors").exists()
+
+
 # Broken packs -----------------------------------------------------------------------------------
 
 
