@@ -148,12 +148,15 @@ def load(blob: bytes, pack_hash: str, like: WorldState) -> WorldState:
             raise ValueError(f"its shape is {tuple(groups.shape)}, not {wanted}")
         if moment is not None and moment.shape != wanted[1:]:
             raise ValueError(f"its moment has the shape {tuple(moment.shape)}, not {wanted[1:]}")
+        valid = int(plain["valid"])
+        if not 0 <= valid <= groups.shape[0] * groups.shape[3]:
+            raise ValueError(f"{valid} of its frames are history")
         return WorldState(
             chunk=int(plain["chunk"]),
             seed=int(plain["seed"]),
             prompt=_track(plain["prompt"]),
             groups=tuple(owned(group).to(like.anchor) for group in groups),
-            valid=int(plain["valid"]),
+            valid=valid,
             anchor=anchor.to(like.anchor),
             anchored=bool(plain["anchored"]),
             rest=Rest(
@@ -167,8 +170,10 @@ def load(blob: bytes, pack_hash: str, like: WorldState) -> WorldState:
 
 def _track(row: Any) -> PromptTrack:
     start, text, step, length = row
+    if int(length) < 1 or int(step) < 0:
+        raise ValueError(f"its crossfade is at chunk {step} of {length}")
     blend = tuple((str(old), float(weight)) for old, weight in start)
-    return PromptTrack(start=blend, text=text, step=step, length=length)
+    return PromptTrack(start=blend, text=text, step=int(step), length=int(length))
 
 
 def _metadata(blob: bytes) -> dict[str, str]:

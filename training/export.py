@@ -16,7 +16,7 @@ import torch
 
 from helios_core.packs.manifest import FORMAT, Manifest, ModuleSpec, ViewsSpec
 from helios_core.packs.view_files import FILE, digest, views_bytes
-from helios_core.packs.write import write_delta, write_pack
+from helios_core.packs.write import check_place, write_delta, write_pack
 from helios_core.plain import to_plain
 from helios_core.stillness import Stillness
 from training import artifacts
@@ -68,14 +68,15 @@ class ExportConfig:
 
 def export(config: ExportConfig, context: StepContext) -> dict[str, Any]:
     """Write the pack; returns its place, hash and size."""
+    parent = Path(config.folder).expanduser() if config.folder else context.rundir.path
+    folder = parent / config.name
+    check_place(folder)  # before the work, not after it
     modules = {
         "transformer": artifacts.load(context.final(config.world), "transformer"),
         "codec": open_codec(config.codec, context),
         "text_encoder": artifacts.load(context.final(config.world), "text"),
     }
-    parent = Path(config.folder).expanduser() if config.folder else context.rundir.path
     parent.mkdir(parents=True, exist_ok=True)
-    folder = parent / config.name
     weights = {name: module.state_dict() for name, module in modules.items()}
     begins, pictures = presets(
         config.presets,

@@ -64,7 +64,7 @@ def _info(args: argparse.Namespace) -> int:
 
     folder = find(args.pack)
     manifest = manifests.read(folder)
-    channels = [_channel(channel) for channel in manifest.actions]
+    channels = [_channel(channel) for channel in manifest.spec.channels]
     sampler = {key: value for key, value in manifest.sampler.items() if value is not None}
     rows = {
         "name": manifest.name,
@@ -95,11 +95,11 @@ def _preset(preset: Any) -> str:
     return f"{preset.prompt} (from {preset.image})" if preset.image else preset.prompt
 
 
-def _channel(channel: dict[str, Any]) -> str:
-    if channel["kind"] == "button":
-        return channel["name"]
-    unit = f" {channel['unit']}" if channel.get("unit") else ""
-    return f"{channel['name']} {channel['low']:g}..{channel['high']:g}{unit}"
+def _channel(channel: Any) -> str:
+    if channel.kind == "button":
+        return channel.name
+    unit = f" {channel.unit}" if channel.unit else ""
+    return f"{channel.name} {channel.low:g}..{channel.high:g}{unit}"
 
 
 def _indented(text: str) -> str:

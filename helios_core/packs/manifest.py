@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Literal
 
 import yaml
@@ -77,6 +77,9 @@ class BaseRef:
     name: str
     hash: str
 
+    def __post_init__(self) -> None:
+        check_name(self.name)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
@@ -134,6 +137,7 @@ class Manifest:
                 f"this pack has format {self.format}; this version of helios reads format {FORMAT}"
             )
         check_name(self.name)
+        self._check_files()
         for name in ("fps", "height", "width", "chunk_latents", "crossfade_chunks"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; give at least 1")
@@ -144,6 +148,13 @@ class Manifest:
         low, high = self.start_noise
         if not 0 <= low <= high <= 1:
             raise ValueError(f"start_noise is {self.start_noise}; give two rising shares of 0 to 1")
+
+    def _check_files(self) -> None:
+        """Weights lie in the pack's folder; those of an imported pack anywhere below its source."""
+        check = check_file if self.source is None else check_below
+        for name in MODULES:
+            for file in self.module(name).files:
+                check(f"{name} file", file)
 
     @property
     def spec(self) -> ActionSpec:
@@ -181,6 +192,13 @@ def check_file(what: str, name: str) -> None:
         raise ValueError(f"{what} {name!r}: name a file in the pack's folder")
 
 
+def check_below(what: str, name: str) -> None:
+    """Refuse a path that leads out of the folder that it is relative to, on any system."""
+    for path in (PurePosixPath(name), PureWindowsPath(name)):
+        if not path.parts or path.anchor or ".." in path.parts:
+            raise ValueError(f"{what} {name!r}: name a place below the source, without '..'")
+
+
 def check_name(name: str) -> None:
     """Refuse a name that is no plain folder name."""
     if not name or not all(c.isascii() and (c.isalnum() or c in "-_.") for c in name):
@@ -202,16 +220,29 @@ def read(folder: Path) -> Manifest:
     if found != FORMAT:
         raise ValueError(f"{path}: format is {found!r}; this version of helios reads {FORMAT}")
     try:
+        _check_plain(values, str(path))
         manifest = build(Manifest, values, str(path))
         # Checked here so that a bad channel is the manifest's mistake, not the loader's.
         assert isinstance(manifest.spec, ActionSpec)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         text = str(error)
         raise ValueError(text if text.startswith(str(path)) else f"{path}: {text}") from error
     for preset in manifest.presets:
         if preset.image and not (folder / preset.image).is_file():
             raise ValueError(f"{path}: the picture {preset.image} of a preset is missing")
     return manifest
+
+
+def _check_plain(value: Any, where: str) -> None:
+    """Refuse what YAML reads as no plain value, such as a date: it has no place in a hash."""
+    if isinstance(value, dict):
+        for key, below in value.items():
+            _check_plain(below, f"{where}: {key}")
+    elif isinstance(value, list):
+        for i, below in enumerate(value):
+            _check_plain(below, f"{where}[{i}]")
+    elif value is not None and not isinstance(value, str | int | float):
+        raise ValueError(f"{where} is {value!r}; give a number, or a text in quotes")
 
 
 def write(manifest: Manifest, folder: Path) -> None:
@@ -225,8 +256,9 @@ def read_hashes(folder: Path) -> Hashes:
     path = folder / HASHES
     try:
         hashes = json.loads(path.read_text())
-        assert all(isinstance(hashes[name], dict) for name in hashes)
-    except (OSError, ValueError, AssertionError, TypeError) as error:
+        if not isinstance(hashes, dict) or not all(isinstance(h, dict) for h in hashes.values()):
+            raise ValueError("no table of hashes")
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is missing or cannot be read; `helios packs verify`") from error
     return hashes
 

@@ -5,7 +5,6 @@ other libraries (the Wan codec, UMT5) are loaded by those, after the same checks
 Which dtype what is kept in is decided here. Not here: the manifest, the world around them.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -146,13 +145,20 @@ def _foreign(
     if spec.kind == "wan_codec":
         from helios_core.codecs.wan import WanCodec
 
-        return WanCodec.load(source / str(spec.config["folder"]), device=device, dtype=dtype)
+        return WanCodec.load(_below(source, spec, name, "folder"), device=device, dtype=dtype)
     from helios_core.text.umt5 import UMT5Encoder
 
-    folders: Mapping[str, Any] = spec.config
     return UMT5Encoder.load(
-        source / str(folders["folder"]),
-        source / str(folders["tokenizer"]),
+        _below(source, spec, name, "folder"),
+        _below(source, spec, name, "tokenizer"),
         device=device,
         dtype=dtype,
     )
+
+
+def _below(source: Path, spec: ModuleSpec, where: str, key: str) -> Path:
+    """A folder that a module of another library is loaded from."""
+    if not isinstance(spec.config.get(key), str):
+        raise ValueError(f"{where} config: {key} missing; name a folder below the pack's source")
+    manifests.check_below(f"{where} {key}", spec.config[key])
+    return source / spec.config[key]

@@ -8,6 +8,7 @@ leads to (helios_core.views).
 
 import hashlib
 import io
+import lzma
 import zipfile
 import zlib
 from pathlib import Path
@@ -18,6 +19,10 @@ from helios_core.packs.manifest import Manifest
 
 FILE = "views.npz"
 NAME = "pictures.npy"
+UNREADABLE = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, KeyError, EOFError, ValueError, RuntimeError
+)  # fmt: skip
+"""What reading a damaged zip may raise; a RuntimeError where it is encrypted or packed oddly."""
 
 
 def views_bytes(pictures: np.ndarray) -> bytes:
@@ -46,7 +51,7 @@ def read_views(folder: Path, manifest: Manifest) -> np.ndarray:
             # A few bytes may unfold into any number: a pack may come from a stranger.
             size = file.getinfo(NAME).file_size
             data = file.read(NAME) if size == len(header) + np.prod(shape) else b""
-    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError) as error:
+    except UNREADABLE as error:
         raise ValueError(f"{path} is no file of views: {error}") from error
     if not data.startswith(header):
         raise ValueError(f"{path}: its pictures are not {' x '.join(map(str, shape))} bytes")

@@ -30,6 +30,8 @@ Weights = Mapping[str, Mapping[str, Tensor]]
 """Module to tensor name to tensor."""
 Pictures = Mapping[str, bytes]
 """File name to content, of the presets' pictures and of views."""
+KEPT = ("README.md", "evaluation")
+"""What others put beside a pack; it outlives writing the pack again."""
 NO_PICTURES: Pictures = MappingProxyType({})
 
 
@@ -129,6 +131,7 @@ def _publish(
     pictures: Pictures,
 ) -> str:
     """Write to a folder beside, verify, then move into place."""
+    check_place(folder)
     draft = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
@@ -144,12 +147,38 @@ def _publish(
         }
         manifests.write_hashes(hashes, draft)
         verify(draft)
+        _carry(folder, draft)
         if folder.exists():
             shutil.rmtree(folder)
         draft.rename(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return manifest.hash(hashes)
+
+
+def check_place(folder: Path) -> None:
+    """Refuse to replace anything but a pack: the folder may be a person's own."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is a file; name another folder for the pack")
+    if any(folder.iterdir()) and not (folder / manifests.FILE).is_file():
+        raise ValueError(
+            f"{folder} is not empty and holds no pack ({manifests.FILE}), so it is not replaced; "
+            "name another folder or empty it"
+        )
+
+
+def _carry(old: Path, draft: Path) -> None:
+    """Copy what others put beside the old pack, unless the new one brings its own."""
+    for name in KEPT:
+        kept, place = old / name, draft / name
+        if place.exists():
+            continue
+        if kept.is_dir():
+            shutil.copytree(kept, place)
+        elif kept.is_file():
+            shutil.copy2(kept, place)
 
 
 def _write(

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from helios_core.packs import load_world
 from helios_core.packs import manifest as manifests
 from helios_core.packs.builtin import random_manifest, random_modules
 from helios_core.packs.find import find, installed
+from helios_core.packs.modules import load_module
 from helios_core.packs.tensors import difference
 from helios_core.packs.verify import verify
 from helios_core.packs.write import write_delta, write_pack
@@ -233,6 +235,23 @@ def test_writing_a_pack_that_fails_leaves_the_old_one(pack, modules):
     assert [p.name for p in pack.parent.iterdir()] == ["meadow"]
 
 
+def test_writing_a_pack_replaces_nothing_but_a_pack(pack, modules, tmp_path):
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "thesis.txt").write_text("mine")
+    with pytest.raises(ValueError, match=r"docs is not empty and holds no pack"):
+        write_pack(docs, random_manifest(name="docs"), states(modules))
+    assert (docs / "thesis.txt").read_text() == "mine"
+    (pack / "README.md").write_text("about")
+    (pack / "evaluation").mkdir()
+    (pack / "evaluation" / "drift.png").write_bytes(b"png")
+    (pack / "old-01-of-01.safetensors").write_bytes(b"stale")
+    write_pack(pack, random_manifest(name="meadow"), states(modules))
+    assert (pack / "README.md").read_text() == "about"
+    assert (pack / "evaluation" / "drift.png").read_bytes() == b"png"
+    assert not (pack / "old-01-of-01.safetensors").exists()
+
+
 # Broken packs -----------------------------------------------------------------------------------
 
 
@@ -272,6 +291,12 @@ def flip_a_bit(path: Path) -> None:
 def change_kind(pack: Path) -> None:
     values = yaml.safe_load((pack / "pack.yaml").read_text())
     edit_yaml(pack, codec={**values["codec"], "kind": "huge_codec"})
+
+
+def name_file(pack: Path, form: str) -> None:
+    """Let the transformer's first file be named in another form."""
+    values = yaml.safe_load((pack / "pack.yaml").read_text())["transformer"]
+    edit_yaml(pack, transformer={**values, "files": [form.format(values["files"][0])]})
 
 
 DAMAGES = {
@@ -324,6 +349,11 @@ DAMAGES = {
         "the picture a.png of a preset is missing",
     ),
     "preset as text": (lambda p: edit_yaml(p, presets=["a meadow"]), "expected keys and values"),
+    "weights elsewhere": (lambda p: name_file(p, "../x/{}"), "name a file in the pack's folder"),
+    "weights anywhere": (lambda p: name_file(p, "/x/{}"), "name a file in the pack's folder"),
+    "base elsewhere": (lambda p: edit_yaml(p, base={"name": "../x", "hash": "0"}), "'../x'"),
+    "a date": (lambda p: edit_yaml(p, sampler={"gamma": date(2020, 1, 1)}), "gamma is datetime"),
+    "hashes as a list": (lambda p: (p / "tensors.json").write_text("[]"), "cannot be read"),
     "not yaml": (lambda p: (p / "pack.yaml").write_text("a: [1"), "cannot be read"),
     "not text": (lambda p: (p / "pack.yaml").write_bytes(b"\xff\xfe\x00"), "cannot be read"),
     "no mapping": (lambda p: (p / "pack.yaml").write_text("- 1"), "format is None"),
@@ -368,6 +398,61 @@ def test_any_edit_of_a_manifest_loads_or_is_refused_in_one_sentence(original, da
             load_world(pack)
         except ValueError as error:
             assert "\n" not in str(error)
+
+
+def test_files_of_an_imported_pack_stay_below_its_source(pack, tmp_path):
+    """Sub-folders are how releases lie; a way out of them is none."""
+    values = yaml.safe_load((pack / "pack.yaml").read_text())["transformer"]
+    source = str(tmp_path)
+    edit_yaml(pack, source=source, transformer={**values, "files": ["transformer/a.safetensors"]})
+    assert manifests.read(pack).transformer.files == ("transformer/a.safetensors",)
+    for name in ("../a.safetensors", "/etc/a", "a/../../b", "C:\\\\a", "..\\\\a", ""):
+        edit_yaml(pack, transformer={**values, "files": [name]})
+        with pytest.raises(ValueError, match="below the source"):
+            manifests.read(pack)
+
+
+def test_a_foreign_module_without_its_folder_is_refused(pack):
+    edit_yaml(pack, text_encoder={"kind": "umt5"})
+    manifest = manifests.read(pack)
+    cpu = torch.device("cpu")
+    with pytest.raises(ValueError, match="text_encoder config: folder missing"):
+        load_module(pack, manifest, "text_encoder", device=cpu, dtype=torch.float32)
+
+
+def test_a_damaged_pack_is_no_origin_of_training(pack, tmp_path):
+    from tests.training import tiny
+    from training.stages.origin import open_codec
+
+    flip_a_bit(shard(pack))
+    with pytest.raises(ValueError, match="is damaged"):
+        open_codec(f"pack:{pack}", tiny.context(tmp_path))
+
+
+def test_info_of_an_axis_that_keeps_the_usual_range(pack, capsys):
+    values = yaml.safe_load((pack / "pack.yaml").read_text())["actions"]
+    axis = {"name": values[0]["name"], "kind": "axis"}
+    edit_yaml(pack, actions=[axis, *values[1:]])
+    assert main(["packs", "info", str(pack)]) == 0
+    assert f"{axis['name']} 0..1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "change", [{"prompt": [[["a", 1.0]], "b", 0, 0]}, {"valid": 99}, {"valid": -3}]
+)
+def test_a_saved_state_of_impossible_numbers_is_refused(pack, change):
+    import struct
+
+    world = load_world(pack)
+    blob = world.save_state(world.start(seed=0, prompt="a"))
+    (size,) = struct.unpack_from("<Q", blob)
+    header = json.loads(blob[8 : 8 + size])
+    state = json.loads(header["__metadata__"]["state"])
+    header["__metadata__"]["state"] = json.dumps(state | change)
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with pytest.raises(ValueError, match="this saved state is damaged"):
+        world.load_state(struct.pack("<Q", len(text)) + text + blob[8 + size :])
 
 
 def test_unknown_devices_dtypes_and_threads_are_refused(original):

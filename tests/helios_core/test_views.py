@@ -98,11 +98,20 @@ def test_views_are_part_of_what_a_pack_is(pack, tmp_path, world):
     assert verify(pack)
 
 
+def marked(blob: bytes, local: int, central: int, value: int) -> bytes:
+    """A zip with a byte of its entry's two headers set."""
+    data = bytearray(blob)
+    data[local] = data[data.rfind(b"PK\x01\x02") + central] = value
+    return bytes(data)
+
+
 DAMAGES = {
     "missing": (lambda b: None, {}, "are missing"),
     "cut short": (lambda b: b[:200], {}, "is no file of views"),
     "one bit": (lambda b: b[:150] + bytes([b[150] ^ 4]) + b[151:], {}, "is no file of views"),
     "no archive": (lambda b: b"nothing", {}, "is no file of views"),
+    "encrypted": (lambda b: marked(b, 6, 8, 1), {}, "is no file of views"),
+    "packed oddly": (lambda b: marked(b, 8, 10, 99), {}, "is no file of views"),
     "others": (lambda b: views_bytes(pictures() // 2), {}, "holds other pictures"),
     "a bomb": (lambda b: views_bytes(np.zeros((9999, 64, 96, 3), np.uint8)), {}, "are not 3 x"),
     "elsewhere": (lambda b: b, {"file": "../views.npz"}, "name a file in the pack's folder"),

@@ -81,13 +81,18 @@ def _read(
 
 
 def _from_pack(pack: str, name: str, context: StepContext) -> Any:
+    """A module of a pack; a small one is verified, as it is before play: damage would be learned
+    from."""
     from helios_core.packs import manifest as manifests
     from helios_core.packs.find import find
     from helios_core.packs.modules import load_module
+    from helios_core.packs.verify import SMALL, size_of, verify_tensors
 
     folder = find(pack)
-    dtype = torch.float32
-    return load_module(folder, manifests.read(folder), name, device=context.device, dtype=dtype)
+    manifest = manifests.read(folder)
+    if size_of(folder, manifest) <= SMALL:
+        verify_tensors(folder, manifest)
+    return load_module(folder, manifest, name, device=context.device, dtype=torch.float32)
 
 
 def fit(

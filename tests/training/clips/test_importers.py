@@ -75,6 +75,40 @@ def test_a_strangers_pickle_runs_no_code(keyboard_folder, capsys) -> None:
     assert "harm" not in capsys.readouterr().out
 
 
+PICKLES = {
+    "objects from bytes": b"\x80\x03cnumpy\nndarray\n(K\x01\x85cnumpy\ndtype\n"
+    b"X\x01\x00\x00\x00O\x85RC\x08AAAAAAAAtR.",
+    "a bare function": b"\x80\x03cnumpy\n_reconstruct\n.",
+    "no arguments": b"\x80\x03cnumpy\ndtype\n)R.",
+    "no such reference": b"\x80\x03h\x05.",
+    "a call of nothing": b"\x80\x03R.",
+}
+
+
+@pytest.mark.parametrize("payload", PICKLES.values(), ids=list(PICKLES))
+def test_a_crafted_or_broken_pickle_is_refused(keyboard_folder, payload) -> None:
+    """numpy's own ndarray would take the bytes for addresses, and the process would die."""
+    with (keyboard_folder / "a.npy").open("wb") as stream:
+        header = {"descr": "|O", "fortran_order": False, "shape": ()}
+        np.lib.format.write_array_header_1_0(stream, header)
+        stream.write(payload)
+    with pytest.raises(ValueError, match=r"a\.npy"):
+        keyboard_mouse.find(keyboard_folder)
+
+
+@pytest.mark.parametrize("protocol", [3, 4, 5])
+def test_pickles_of_any_age_are_read(keyboard_folder, protocol) -> None:
+    keyboard = np.asfortranarray(np.eye(FRAMES, 6, dtype=np.float64))
+    body = {"keyboard": keyboard, "mouse": np.ones((FRAMES, 2), ">f4"), "fps": np.float32(2)}
+    with (keyboard_folder / "a.npy").open("wb") as stream:
+        header = {"descr": "|O", "fortran_order": False, "shape": ()}
+        np.lib.format.write_array_header_1_0(stream, header)
+        pickle.dump(np.array(body, dtype=object), stream, protocol=protocol)
+    found = keyboard_mouse._read(keyboard_folder / "a.npy")
+    assert (found["keyboard"] == keyboard).all() and (found["mouse"] == 1).all()
+    assert found["fps"] == 2
+
+
 def test_owl_control_events_become_channels(tmp_path) -> None:
     make_video(tmp_path / "session" / "video.mp4")
     rows = [

@@ -11,7 +11,7 @@ F frames, K keys.
 import io
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -74,20 +74,79 @@ def channels(
     return spec.clip(values)
 
 
-class _ArraysOnly(pickle.Unpickler):
-    """Unpickles numpy arrays in plain containers and nothing else."""
+class _Dtype:
+    """What a file says of an array's numbers, in place of numpy's own type.
 
-    ALLOWED = frozenset(
-        (module, name)
-        for module in ("numpy", "numpy.core.multiarray", "numpy._core.multiarray",
-                       "numpy.core.numeric", "numpy._core.numeric")
-        for name in ("ndarray", "dtype", "_reconstruct", "scalar", "_frombuffer")
-    )  # fmt: skip
+    numpy trusts the state of its types and arrays; a stranger's would point it anywhere in memory.
+    """
+
+    def __init__(self, name: str, *_: object) -> None:
+        dtype = np.dtype(str(name))
+        if dtype.kind not in "biufSUO":
+            raise ValueError(f"it holds {dtype}; only numbers and texts are read")
+        self.dtype = dtype
+
+    def __setstate__(self, state: tuple) -> None:
+        self.dtype = self.dtype.newbyteorder(state[1])
+
+
+class _Array:
+    """An array as the file tells it; numpy sees only bytes that are there."""
+
+    value: Any = None
+
+    def __setstate__(self, state: tuple) -> None:
+        _, shape, kind, fortran, raw = state
+        if kind.dtype == np.dtype(object):
+            if shape != () or type(raw) is not list or len(raw) != 1:
+                raise ValueError("it holds an array of objects; only arrays of numbers are read")
+            self.value = raw[0]
+        else:
+            self.value = _numbers(raw, kind, shape, "F" if fortran else "C")
+
+
+def _numbers(raw: Any, kind: _Dtype, shape: tuple, order: Any) -> np.ndarray:
+    """An array of plain numbers from its bytes; an address in them would be followed later."""
+    if kind.dtype == np.dtype(object):
+        raise ValueError("it holds objects as bytes; only numbers are read")
+    return np.frombuffer(raw, kind.dtype).reshape(shape, order=order)
+
+
+def _frombuffer(raw: Any, kind: _Dtype, shape: tuple, order: str) -> _Array:
+    array = _Array()
+    array.value = _numbers(raw, kind, shape, order)
+    return array
+
+
+def _scalar(kind: _Dtype, raw: bytes) -> Any:
+    return _numbers(raw, kind, (), "C").item()
+
+
+def _reconstruct(*_: object) -> _Array:
+    """An array that is empty until its state comes."""
+    return _Array()
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Unpickles numpy arrays in plain containers and nothing else, by no code of numpy's pickles.
+
+    `numpy.ndarray` itself can be called with an address as its content; a stand-in cannot.
+    """
+
+    MODULES = ("numpy", "numpy.core.multiarray", "numpy._core.multiarray",
+               "numpy.core.numeric", "numpy._core.numeric")  # fmt: skip
+    ALLOWED: ClassVar[dict[str, Any]] = {
+        "ndarray": _Array,
+        "dtype": _Dtype,
+        "_reconstruct": _reconstruct,
+        "scalar": _scalar,
+        "_frombuffer": _frombuffer,
+    }
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self.ALLOWED:
+        if module not in self.MODULES or name not in self.ALLOWED:
             raise ValueError(f"the file wants to run {module}.{name}; only arrays are read")
-        return super().find_class(module, name)
+        return self.ALLOWED[name]
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -104,10 +163,15 @@ def _read(path: Path) -> dict[str, Any]:
     if dtype != np.dtype(object) or shape != ():
         raise ValueError(f"{path} holds an array; a dictionary of keyboard and mouse is wanted")
     try:
-        array = _ArraysOnly(stream).load()
-    except (pickle.UnpicklingError, EOFError) as error:
-        raise ValueError(f"{path} is broken: {error}") from error
-    body = array.item() if isinstance(array, np.ndarray) else array
-    if not isinstance(body, dict):
+        found = _plain(_ArraysOnly(stream).load())
+    except Exception as error:  # a broken pickle may fail in any way
+        raise ValueError(
+            f"{path} is broken or unsafe ({error}); save it again with np.save"
+        ) from error
+    if not isinstance(found, dict):
         raise ValueError(f"{path} holds no dictionary of keyboard and mouse")
-    return body
+    return {key: _plain(value) for key, value in found.items()}
+
+
+def _plain(value: Any) -> Any:
+    return value.value if isinstance(value, _Array) else value
