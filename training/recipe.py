@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
 from helios_core.plain import build, to_plain
 from training.trainer.loop import LoopConfig
 
@@ -29,6 +31,10 @@ class StepConfig:
     loop: LoopConfig = field(default_factory=LoopConfig)
     """Length, budget and checkpoints of a trained stage."""
 
+    def __post_init__(self) -> None:
+        if self.loop.log_every < 1:
+            raise ValueError(f"loop.log_every is {self.loop.log_every}; give at least 1 step")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -45,6 +51,17 @@ class Recipe:
     threads: int = 0
     """CPU threads; 0 = torch's choice."""
 
+    def __post_init__(self) -> None:
+        if not self.steps:
+            raise ValueError("steps is empty; name at least one step with its stage")
+
+
+def check_device(recipe: Recipe) -> None:
+    """Refuse a device that this machine lacks, where steps are to run; a recipe may be frozen or
+    listed anywhere."""
+    if recipe.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("there is no CUDA device here; set device=cpu or device=auto")
+
 
 def find(name: str) -> Path:
     """A recipe by path, or by name among the shipped ones."""
@@ -59,11 +76,30 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe and apply `key=value` overrides; a key may start with a step's name."""
     path = find(name)
     if path.suffix == ".json":
-        values = _overridden_json(json.loads(path.read_text()), overrides)
+        values = _overridden_json(_json(path), overrides)
     else:
         values = _resolved_yaml(path, overrides)
     values.pop("shared", None)
     return build(Recipe, values, path.stem)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """The keys of a frozen recipe."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read as JSON: {error}") from error
+    _names(values, path)
+    return values
+
+
+def _names(values: Any, path: Path) -> list[str]:
+    """Names of a recipe's steps, before anything is made of it."""
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} is no recipe: write keys such as name, root and steps")
+    if not isinstance(values.get("steps"), dict):
+        raise ValueError(f"{path}: steps is missing or empty; name at least one with its stage")
+    return list(values["steps"])
 
 
 def freeze(recipe: Recipe, path: Path) -> None:
@@ -74,15 +110,18 @@ def freeze(recipe: Recipe, path: Path) -> None:
 def _resolved_yaml(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
     OmegaConf.register_resolver("share", _share, replace=True)
     try:
         tree = OmegaConf.load(path)
-        names = list(OmegaConf.to_container(tree, resolve=False).get("steps", {}))  # type: ignore
+        names = _names(OmegaConf.to_container(tree, resolve=False), path)
         for override in overrides:
             key, value = _split(override)
             OmegaConf.update(tree, _full_key(key, names), _parse(value), force_add=True)
         resolved = OmegaConf.to_container(tree, resolve=True)
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
     except OmegaConfBaseException as error:
         raise ValueError(f"{path}: {str(error).splitlines()[0]}") from error
     assert isinstance(resolved, dict)

@@ -56,7 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from engine.installation import check_installation
+    from kernels.backend import asked
 
+    asked()  # a mistyped choice is said at once, not after half a report
     for name, value in report(measure=args.measure):
         print(f"{name:<10} {value}", flush=True)
     try:

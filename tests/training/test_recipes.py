@@ -237,3 +237,36 @@ def test_a_frozen_recipe_runs_on_a_bare_machine(tmp_path):
     done = subprocess.run(code, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert (tmp_path / "sharpen" / "final" / "transformer.safetensors").exists()
+
+
+STEP = "{a: {stage: base, loop: {log_every: 0}}}"
+MISTAKES = {
+    "broken.yaml": ("name: x\nsteps: {a: [\n", "cannot be read"),
+    "list.yaml": ("- a\n", "is no recipe"),
+    "empty.yaml": ("name: x\nroot: r\nsteps:\n", "steps is missing or empty"),
+    "none.yaml": ("name: x\nroot: r\nsteps: {}\n", "steps is empty"),
+    "log.yaml": (f"name: x\nroot: r\nsteps: {STEP}\n", "log_every is 0; give at least 1"),
+    "broken.json": ('{"name": "x"', "cannot be read as JSON"),
+    "list.json": ("[1]", "is no recipe"),
+    "empty.json": ('{"name": "x", "root": "r"}', "steps is missing or empty"),
+    "cuda.yaml": ("name: x\nroot: r\ndevice: cuda\nsteps: {a: {stage: base}}\n", "no CUDA"),
+    "draws.yaml": (
+        "name: x\nroot: r\ndevice: cpu\nsteps: {a: {stage: base, settings: "
+        "{latents: l, held: h, codec: c, draws: 0}}}\n",
+        "draws is 0; give at least 1",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistaken_recipe_ends_with_one_sentence_and_code_2(name, tmp_path, monkeypatch, capsys):
+    from engine.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    text, message = MISTAKES[name]
+    Path(name).write_text(text)
+    settings = ["a.loop.seed=1"] if name.endswith("json") else []
+    assert main(["train", name, *settings]) == 2
+    said = capsys.readouterr().err
+    assert message in said and said.count("\n") == 1

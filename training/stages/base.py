@@ -83,6 +83,10 @@ class BaseConfig:
     """Compile the blocks; worth its minutes on a GPU, slower than not on a CPU."""
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
 
+    def __post_init__(self) -> None:
+        if self.draws < 1:
+            raise ValueError(f"draws is {self.draws}; give at least 1 noise level per window")
+
 
 class BaseStage:
     """Trains one world by flow matching."""

@@ -58,3 +58,12 @@ def test_help_imports_nothing_heavy() -> None:
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+def test_doctor_says_a_mistyped_kernel_at_once(monkeypatch, capsys):
+    from engine.cli import main
+
+    monkeypatch.setenv("HELIOS_KERNELS", "foo")
+    assert main(["doctor"]) == 2
+    said = capsys.readouterr()
+    assert "HELIOS_KERNELS = 'foo': give one of" in said.err and not said.out

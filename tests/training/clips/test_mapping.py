@@ -76,3 +76,29 @@ def test_an_unknown_game_names_the_nearest() -> None:
 
 def test_mappings_ship_beside_their_reader() -> None:
     assert (FOLDER / "freedoom.yaml").exists()
+
+
+GOOD = (
+    "env: X-v0\nfps: 20\nchannels: [{name: strafe, kind: axis, low: -1, high: 1}]\n"
+    "discrete: [{}, {strafe: 1}]\n"
+)
+FILES = {
+    "broken": ("env: [\n", "cannot be read"),
+    "no kind": (GOOD.replace("kind: axis, ", ""), "channels[0]: kind missing"),
+    "channels as text": (GOOD.replace("[{name: strafe, ", "strafe #"), "channels is 'strafe'"),
+    "fps as text": (GOOD.replace("20", "fast"), "fps is 'fast'; give a int"),
+    "no hold": (GOOD + "hold: 0\n", "hold is 0; give at least 1"),
+    "null row": (GOOD.replace("[{},", "[null,"), "choice 0"),
+}
+
+
+@pytest.mark.parametrize("mistake", FILES)
+def test_a_mistaken_file_ends_record_with_one_sentence_and_code_2(mistake, tmp_path, capsys):
+    from engine.cli import main
+
+    text, message = FILES[mistake]
+    path = tmp_path / "game.yaml"
+    path.write_text(text)
+    assert main(["record", "--env", str(path), "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert message in said and str(path) in said and said.count("\n") == 1

@@ -18,13 +18,20 @@ from typing import Any
 
 import numpy as np
 
-from helios_core.actions import ActionSpec
+from helios_core.actions import ActionSpec, Channel
+from helios_core.plain import build, convert
 
 FOLDER = Path(__file__).parent
 KEYS = {
     "env", "kwargs", "fps", "hold", "height", "width", "licence", "prompt", "channels", "discrete",
     "multi_discrete", "box", "bindings",
 }  # fmt: skip
+
+PLAIN = {
+    "env": str, "fps": int, "kwargs": dict[str, Any], "hold": int, "height": int, "width": int,
+    "licence": str, "prompt": str, "bindings": dict[str, Any],
+}  # fmt: skip
+"""Keys that go into a mapping as they are, and what each holds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +73,11 @@ class GameMapping:
     every world shares have their own."""
     box: tuple[BoxPart, ...] = ()
     """Dimensions of a box action; empty for discrete ones."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("fps", 1), ("hold", 1), ("height", 0), ("width", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}; give at least {least}")
 
     def to_env(self, values: np.ndarray) -> Any:
         """The environment's action that comes nearest to channel values [A]."""
@@ -111,7 +123,10 @@ def load_mapping(name: str) -> GameMapping:
     path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
     if not path.exists():
         path = _by_env(name)
-    body = yaml.safe_load(path.read_text())
+    try:
+        body = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(body, dict):
         raise ValueError(f"{path}: a mapping file holds keys such as env, fps and channels")
     return parse(body, str(path))
@@ -129,10 +144,15 @@ def parse(body: Mapping[str, Any], where: str) -> GameMapping:
     kinds = [key for key in ("discrete", "multi_discrete", "box") if key in body]
     if len(kinds) != 1:
         raise ValueError(f"{where}: give exactly one of discrete, multi_discrete and box")
-    spec = ActionSpec.from_dict(body["channels"])
-    plain = ("env", "fps", "kwargs", "hold", "height", "width", "licence", "prompt", "bindings")
-    kept = {key: body[key] for key in plain if key in body}
+    kept = {
+        key: convert(kind, body[key], f"{where}: {key}")
+        for key, kind in PLAIN.items()
+        if key in body
+    }
     try:
+        rows = enumerate(_list(body["channels"], "channels"))
+        channels = tuple(build(Channel, row, f"channels[{i}]") for i, row in rows)
+        spec = ActionSpec(channels=channels)
         return GameMapping(spec=spec, **kept, **_action(spec, kinds[0], body[kinds[0]]))
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
@@ -142,16 +162,27 @@ def _action(spec: ActionSpec, kind: str, rows: Any) -> dict[str, Any]:
     if kind == "discrete":
         return {"tables": (_table(spec, rows),)}
     if kind == "multi_discrete":
-        return {"tables": tuple(_table(spec, part) for part in rows), "single": False}
-    return {"box": tuple(_box_part(spec, row) for row in rows)}
+        tables = tuple(_table(spec, part) for part in _list(rows, kind))
+        return {"tables": tables, "single": False}
+    return {"box": tuple(_box_part(spec, row) for row in _list(rows, kind))}
 
 
-def _table(spec: ActionSpec, rows: Sequence[Mapping[str, float]]) -> np.ndarray:
-    return np.concatenate([spec.build(1, **row) for row in rows])
+def _list(rows: Any, what: str) -> list:
+    """Rows of a file, where it has some."""
+    if not isinstance(rows, list | tuple) or not rows:
+        raise ValueError(f"{what} is {rows!r}; give a list of at least one")
+    return list(rows)
+
+
+def _table(spec: ActionSpec, rows: Any) -> np.ndarray:
+    kind = dict[str, float]
+    choices = enumerate(_list(rows, "a table of choices"))
+    named = [convert(kind, row, f"choice {i}") for i, row in choices]
+    return np.concatenate([spec.build(1, **row) for row in named])
 
 
 def _box_part(spec: ActionSpec, row: Any) -> BoxPart:
-    part = BoxPart(channel=row) if isinstance(row, str) else BoxPart(**row)
+    part = BoxPart(channel=row) if isinstance(row, str) else build(BoxPart, row, "box")
     if part.channel:
         spec.index(part.channel)
     return part
