@@ -77,7 +77,7 @@ class Recorder:
         ends = np.zeros(count, bool)
         ends[-1] = done
         self.writer.write(
-            chunk.frames[rows], chunk.requested[rows], plan.applied[rows], offsets=offsets,
+            chunk.frames[rows], chunk.requested[rows], plan.applied[rows], offsets=offsets.tolist(),
             prompt=after.prompt.text, prompt_weight=after.prompt.weight,
             chunk=chunk.state_before.chunk, plan=record, events=plan.events,
             latch_time=chunk.state_before.chunk * info.chunk_seconds,
