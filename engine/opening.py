@@ -98,11 +98,9 @@ class Opening:
     world: World
     director: Director
     place: Place
-    bindings: Bindings
+    hands: Hands
     mapper: InputMapper
     sources: tuple[InputSource, ...]
-    presets: tuple[str, ...]
-    """Prompts for the number keys."""
     prompt: str | None
     """A prompt to head for from the first chunk on, when a session was asked to."""
     title: str
@@ -138,25 +136,7 @@ def open_play(
     loaded already is used again if it is of the pack that is wanted."""
     scene, saved = _read_what(config, on_loading)
     pack = config.pack or (saved.pack if saved else "") or (scene.scene.pack if scene else "")
-    pack, loaded = pack or default_pack(), world
-    if world is None or world.info.name != pack:
-        on_loading(f"loading {pack}", 0.2)
-        world = load(
-            pack,
-            device=config.device,
-            dtype=config.dtype,
-            threads=config.threads,
-            graphs=config.graphs,
-            codec_device=config.codec_device,
-            eight_bits=config.eight_bits,
-            compile=config.compile,
-        )
-    world = _avoiding(world, scene)
-    if world is not loaded:
-        warm_up(
-            world,
-            on_progress=lambda what, share: on_loading(f"warming up: {what}", 0.3 + share / 2),
-        )
+    world = _ready(config, pack or default_pack(), world, scene, on_loading)
     info = world.info
     if saved is not None:
         refuse_other_world(saved, info, Path(config.what))
@@ -179,10 +159,9 @@ def open_play(
         world=world,
         director=director,
         place=place,
-        bindings=hands.bindings,
+        hands=hands,
         mapper=mapper,
         sources=script,
-        presets=hands.presets,
         prompt=config.prompt if saved else None,
         title=scene.scene.title if scene else info.name,
         fps=(scene.scene.fps if scene else None) or info.fps,
@@ -190,6 +169,36 @@ def open_play(
         history=saved.history if saved else None,
         reloaded=reloaded,
     )
+
+
+def _ready(
+    config: OpeningConfig,
+    pack: str,
+    loaded: World | None,
+    scene: "SceneFile | None",
+    on_loading: Callable[[str, float], None],
+) -> World:
+    """The pack's world, loaded unless it is, steered as the scene wants; a new one is warmed up."""
+    world = loaded
+    if world is None or world.info.name != pack:
+        on_loading(f"loading {pack}", 0.2)
+        world = load(
+            pack,
+            device=config.device,
+            dtype=config.dtype,
+            threads=config.threads,
+            graphs=config.graphs,
+            codec_device=config.codec_device,
+            eight_bits=config.eight_bits,
+            compile=config.compile,
+        )
+    world = _avoiding(world, scene)
+    if world is not loaded:
+        warm_up(
+            world,
+            on_progress=lambda what, share: on_loading(f"warming up: {what}", 0.3 + share / 2),
+        )
+    return world
 
 
 def _avoiding(world: World, scene: "SceneFile | None") -> World:

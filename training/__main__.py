@@ -19,7 +19,6 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_intermixed_args(argv)
     try:
         loaded = recipe.load(args.recipe, args.settings)
-        recipe.check_device(loaded)
         only = [name for name in args.only.split(",") if name]
         reason = steps.run(loaded, only=only, resume=args.resume)
     except TrainingDivergedError as error:

@@ -53,6 +53,8 @@ def run(recipe: Recipe, *, only: Sequence[str] = (), resume: bool = False) -> st
     unknown = [name for name in only if name not in recipe.steps]
     if unknown:
         raise ValueError(f"no step {unknown[0]!r} in {recipe.name}: {', '.join(recipe.steps)}")
+    if recipe.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("there is no CUDA device here; set device=cpu or device=auto")
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     wanted = {name: step for name, step in recipe.steps.items() if not only or name in only}
@@ -104,9 +106,9 @@ def _unchanged(step: StepConfig, rundir: RunDir, name: str) -> None:
     if not before:
         return
     now, then = _decisive(step, name), _decisive_before(before, step, name)
-    key = _first_difference(then, now)
-    if key:
-        was, wanted = (_shown(values, key) for values in (then, now))
+    found = _first_difference(then, now)
+    if found is not None:
+        key, was, wanted = found
         raise ValueError(
             f"{name}: finished with {key} = {was}, now it is {wanted}; delete {rundir.path} and "
             f"the folders of the steps after it to run them anew, or set root=... to keep both"
@@ -135,21 +137,19 @@ def _decisive_before(before: Mapping[str, Any], step: StepConfig, name: str) -> 
         return {"stage": before["stage"], "settings": settings, "loop": loop}
 
 
-def _first_difference(then: Any, now: Any, key: str = "") -> str:
-    """Dotted key of the first value that differs; empty = none does."""
+def _first_difference(then: Any, now: Any, key: str = "") -> tuple[str, str, str] | None:
+    """Dotted key of the first value that differs, with both values; None = none does."""
     if not isinstance(then, dict) or not isinstance(now, dict):
-        return "" if then == now else key
+        return None if then == now else (key, _shown(then), _shown(now))
     for name in [*now, *(k for k in then if k not in now)]:
         found = _first_difference(then.get(name), now.get(name), f"{key}.{name}" if key else name)
-        if found:
+        if found is not None:
             return found
-    return ""
+    return None
 
 
-def _shown(values: Any, key: str) -> str:
-    for part in key.split("."):
-        values = values.get(part) if isinstance(values, dict) else None
-    text = json.dumps(values)
+def _shown(value: Any) -> str:
+    text = json.dumps(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

@@ -92,13 +92,13 @@ def play_session(
 ) -> Outcome:
     """One world in the window until it ends."""
     info, scene = opening.world.info, opening.scene
-    hands = hands_for(info, scene, config.user_bindings)
+    hands = opening.hands
     window.enter_world(
         info,
-        opening.bindings,
+        hands.bindings,
         defaults=hands.defaults,
         on_bindings=opening.mapper.rebind,
-        presets=opening.presets,
+        presets=hands.presets,
         hud=scene.scene.hud if scene else None,
     )
     session = Session(

@@ -1,4 +1,6 @@
-# engine/examples/env.py: eight worlds in one forward pass, as a Gymnasium environment.
+# engine/examples/env.py:
+"""Eight worlds in one forward pass, as a Gymnasium environment."""
+
 import gymnasium
 
 from engine.opening import default_pack

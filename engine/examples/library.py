@@ -1,4 +1,6 @@
-# engine/examples/library.py: make a world, walk through it, save a video.
+# engine/examples/library.py:
+"""Make a world, walk through it, save a video."""
+
 from pathlib import Path
 
 import numpy as np

@@ -1,4 +1,6 @@
-# engine/examples/log.py: record a walk as a LeRobot dataset and read it back.
+# engine/examples/log.py:
+"""Record a walk as a LeRobot dataset and read it back."""
+
 from pathlib import Path
 
 from engine.opening import default_pack

@@ -1,4 +1,6 @@
-# engine/examples/replay.py: replay the walk bit for bit, then with another action.
+# engine/examples/replay.py:
+"""Replay the walk bit for bit, then with another action."""
+
 from pathlib import Path
 
 from engine.rollouts.counterfactual import Change, branch, open_writer, side_by_side

@@ -32,6 +32,7 @@ from engine.input.events import (
     Wheel,
 )
 from engine.input.names import MOUSE_COUNTS
+from engine.input.presses import input_of
 from engine.input.signals import Signals
 from helios_core.actions import ActionSpec, Channel
 
@@ -115,10 +116,10 @@ class InputMapper:
         match event:
             case KeyEvent(name, down, t):
                 self._signals.press(None, name, down, t)
-            case MouseButton(name, down, t):
-                self._signals.press(None, f"mouse.{name}", down, t)
-            case PadButton(pad, name, down, t):
-                self._signals.press(pad, f"pad.{name}", down, t)
+            case MouseButton(_, down, t):
+                self._signals.press(None, input_of(event), down, t)
+            case PadButton(pad, _, down, t):
+                self._signals.press(pad, input_of(event), down, t)
             case PadAxis(pad, axis, value, t):
                 self._signals.move(pad, axis, value, t, self.bindings.tuning)
             case MouseMotion(dx, dy, _):
@@ -126,7 +127,7 @@ class InputMapper:
                 self._counts["mouse.y"] -= dy
             case Wheel(dy, t):
                 for _ in range(round(abs(dy))):
-                    self._signals.pulse("mouse.wheel_up" if dy > 0 else "mouse.wheel_down", t)
+                    self._signals.pulse(input_of(event), t)
             case PadChanged(pad, _, present, t):
                 if present:
                     self._signals.plug(pad)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, replace
 from engine.input.bindings import Binding, Bindings, Tuning
 from engine.input.events import DeviceEvent, KeyEvent, MouseButton, PadAxis, PadButton, Wheel
 from engine.input.names import PAD_STICKS, PAD_TRIGGERS
+from engine.input.presses import input_of
 from engine.present.key_help import COMMANDS, ends
 from engine.present.menu import Menu, Row
 from engine.present.navigation import PUSHED, Step
@@ -62,7 +63,7 @@ class Settings:
         """While a row waits: the next press or push becomes its input; Esc leaves it."""
         if isinstance(event, KeyEvent) and event.down and event.name == "escape":
             return replace(self, waiting=False)
-        found = _input_of(event)
+        found = _pressed(event)
         if found is None:
             return self
         try:
@@ -133,17 +134,13 @@ def _device(binding: Binding) -> str:
     return f"{kind} stick" if binding.input[4:] in PAD_STICKS else kind
 
 
-def _input_of(event: DeviceEvent) -> Binding | None:
+def _pressed(event: DeviceEvent) -> Binding | None:
     """The input that an event presses; a stick gives its direction by its sign."""
     match event:
-        case KeyEvent(name, True, _):
-            return Binding(input=name)
-        case MouseButton(name, True, _):
-            return Binding(input=f"mouse.{name}")
-        case Wheel(dy, _):
-            return Binding(input="mouse.wheel_up" if dy > 0 else "mouse.wheel_down")
-        case PadButton(_, name, True, _):
-            return Binding(input=f"pad.{name}")
+        case (
+            KeyEvent(_, True, _) | MouseButton(_, True, _) | PadButton(_, _, True, _) | Wheel(_, _)
+        ):
+            return Binding(input=input_of(event))
         case PadAxis(_, axis, value, _) if abs(value) > PUSHED:
             sign = 1.0 if value > 0 or axis in PAD_TRIGGERS else -1.0
             return Binding(input=f"pad.{axis}", scale=sign)

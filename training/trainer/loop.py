@@ -48,6 +48,10 @@ class LoopConfig:
     diverged: float = 20.0
     """A loss this many times the running median stops the run; 0 = never."""
 
+    def __post_init__(self) -> None:
+        if self.log_every < 1:
+            raise ValueError(f"loop.log_every is {self.log_every}; give at least 1 step")
+
 
 class TrainingDivergedError(ValueError):
     """A loss that is not finite, or far above its past."""

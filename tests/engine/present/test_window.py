@@ -517,8 +517,8 @@ def test_an_edited_scene_keeps_the_players_keys_and_reaches_the_window(tmp_path,
     first = hands_for(info, opening.scene, keys)
     window.config = replace(window.config, bindings_file=keys)
     window.enter_world(
-        info, opening.bindings, defaults=first.defaults, on_bindings=opening.mapper.rebind,
-        presets=opening.presets,
+        info, opening.hands.bindings, defaults=first.defaults, on_bindings=opening.mapper.rebind,
+        presets=opening.hands.presets,
     )  # fmt: skip
     edits = SceneEdits(window, opening, keys, said.append)
     window._change_bindings(window.bindings.bind("move_forward", Binding.parse("i")))

@@ -91,4 +91,6 @@ def test_opening_starts_from_the_scenes_picture(tmp_path):
     demos = Path(__file__).resolve().parents[3] / "demos"
     opening = open_play(OpeningConfig(what=str(demos / "picture_world.yaml"), pack="null"))
     assert opening.title == "Into the picture"
-    assert opening.presets[0] == load_scene(demos / "picture_world.yaml").scene.first_prompt.text
+    assert (
+        opening.hands.presets[0] == load_scene(demos / "picture_world.yaml").scene.first_prompt.text
+    )
