@@ -2,8 +2,9 @@
 
 On a CPU the answer differs by machine: some compute bfloat16 twice as fast as float32, some far
 slower; more threads than cores that are free make everything slower. So the first start times a
-small transformer and codec for about a second and keeps the answer in the user's cache. What is
-asked for explicitly is never overridden. Not here: loading packs (helios_core.packs).
+small transformer and codec for about a second and keeps the answer in the user's cache; an answer
+from a busy machine holds until it is calm. What is asked for explicitly is never overridden. Not
+here: loading packs (helios_core.packs).
 
     choice = choose()
     kind = {"device": choice.device, "dtype": choice.dtype, "threads": choice.threads}
@@ -79,16 +80,18 @@ def measured(cache: Path | None = None, timing: Timing | None = None) -> dict[st
     path = cache or cache_file()
     known = _remembered(path)
     if known is None:
+        busy = _busy()
         known = measure(timing or time_small_world)
-        _remember(path, {"machine": _machine(), "seconds": known})
+        _remember(path, {"machine": _machine(), "busy": busy, "seconds": known})
     return known
 
 
 def _remembered(path: Path) -> dict[str, float] | None:
-    """Earlier measurements of this machine; None if there are none that can be read."""
+    """Earlier measurements of this machine; None if there are none that can be read, or if they
+    were taken beside other work that is over."""
     try:
         known = json.loads(path.read_text())
-        if known["machine"] != _machine():
+        if known["machine"] != _machine() or (known["busy"] and not _busy()):
             return None
         return {str(name): float(took) for name, took in known["seconds"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -187,8 +190,9 @@ def _complete(
         and (threads is None or int(name.split()[1]) == threads)
     }
     if not fitting:
-        chosen = (dtype or pick(seconds)[0], threads or pick(seconds)[1])
-        return Choice(device=place, dtype=chosen[0], threads=chosen[1], reason="asked for")
+        best = pick(seconds)
+        count = best[1] if threads is None else threads
+        return Choice(device=place, dtype=dtype or best[0], threads=count, reason="asked for")
     best = pick(fitting)
     times = ", ".join(f"{name}: {1000 * took:.0f} ms" for name, took in fitting.items())
     return Choice(device=place, dtype=best[0], threads=best[1], reason=f"measured: {times}")
@@ -205,6 +209,11 @@ def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _busy() -> bool:
+    """Whether others use half of the machine; what is timed then holds for then."""
+    return hasattr(os, "getloadavg") and os.getloadavg()[0] > (os.cpu_count() or 1) / 2
 
 
 def _machine() -> dict[str, Any]:

@@ -23,6 +23,8 @@ from helios_core.world_api import WorldInfo
 
 FORMAT = "helios-session-1"
 DEMOS = Path(__file__).resolve().parents[1] / "demos"
+ZIP = b"PK\x03\x04"
+"""Begins every zip, a cut-off one too."""
 SHIPPED = "demos/"
 """Begins the name of a shipped demo in a session file."""
 
@@ -164,4 +166,5 @@ def find_scene(name: str, session: Path) -> Path:
 
 def is_session(path: Path) -> bool:
     """Whether a file is a session rather than a scene, by its content."""
-    return path.is_file() and zipfile.is_zipfile(path)
+    with open(path, "rb") as file:
+        return file.read(len(ZIP)) == ZIP

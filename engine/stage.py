@@ -112,8 +112,8 @@ class Stage:
             self.stop_film()
 
     def picture(self, frame: np.ndarray, overlays: Sequence[Overlay]) -> np.ndarray:
-        """A frame with what lies over it."""
-        return self._draw(frame, overlays) if overlays else frame
+        """A frame as it is shown, with what lies over it."""
+        return self._draw(frame, overlays)
 
     def flush(self) -> None:
         """Tell the sinks of the frames presented since the last time."""

@@ -18,7 +18,7 @@ def test_all_four_snippets_are_there() -> None:
 
 def test_the_test_command_is_what_ci_runs() -> None:
     setup, run = ((ROOT / ".ci" / name).read_text() for name in ("setup.sh", "run"))
-    assert "pip install -e '.[test]' && .venv/bin/pytest -n 2" in README
+    assert "pip install -e '.[test]' && pytest -n 2" in README
     assert "-e '.[test]'" in setup and "\npytest -n 2" in run
 
 

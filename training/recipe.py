@@ -56,7 +56,8 @@ def find(name: str) -> Path:
         if path.is_file():
             return path
     shipped = ", ".join(sorted(p.stem for p in RECIPES.glob("*.yaml")))
-    raise ValueError(f"no recipe {name!r}: give a file, or one of {shipped}")
+    problem = f"no recipe {name!r}" if name else "no recipe was named"
+    raise ValueError(f"{problem}: give a file, or one of {shipped}")
 
 
 def load(name: str, overrides: Sequence[str] = ()) -> Recipe:

@@ -9,6 +9,7 @@ that a library needs; libraries take dataclasses, never `args`.
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -45,24 +46,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     name = _command_name(arguments)
-    if name is None:
-        return _overview(arguments)
-    rest = arguments[len(name.split()) :]
     try:
-        module = importlib.import_module(COMMANDS[name][0])
-        parser = _parser(name, module.EXAMPLE)
-        module.add_arguments(parser)
-        return int(module.run(parser.parse_args(rest)))
+        try:
+            return _overview(arguments) if name is None else _run(name, arguments)
+        finally:
+            sys.stdout.flush()  # a reader who has left is noticed here, not when Python ends
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left would raise again at the end
         return 141
     except (ValueError, OSError) as error:
-        print(f"helios {name}: {error}", file=sys.stderr)
+        print(f"helios {name}: {_sentence(error)}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
         print(f"helios {name}: {missing_module(error)}", file=sys.stderr)
         return 2
+
+
+def _run(name: str, arguments: Sequence[str]) -> int:
+    module = importlib.import_module(COMMANDS[name][0])
+    parser = _parser(name, module.EXAMPLE)
+    module.add_arguments(parser)
+    return int(module.run(parser.parse_args(arguments[len(name.split()) :])))
+
+
+def _sentence(error: ValueError | OSError) -> str:
+    """What the system says of a file, without its number."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename}: {error.strerror.lower()}"
+    return str(error)
 
 
 def _command_name(arguments: list[str]) -> str | None:

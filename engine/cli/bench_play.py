@@ -42,12 +42,15 @@ def run(args: argparse.Namespace) -> int:
     print(f"hardware: {', '.join(f'{k} {v}' for k, v in hardware.items())}")
     if args.flat is not None:
         return _flat(args, hardware)
+    from engine.opening import default_pack
+    from helios_core.packs.find import BUILTIN, find
+
+    packs = args.pack or list(dict.fromkeys(["null", default_pack()]))
+    for pack in set(packs) - set(BUILTIN):
+        find(pack)  # a pack that is not there is an error before minutes are spent
     report: dict[str, Any] = {"bench": "play", "hardware": hardware}
     if not args.no_latch:
         report["latch"] = [_latch(make, frames, args.events) for make, frames in LATCH_SETTINGS]
-    from engine.opening import default_pack
-
-    packs = args.pack or list(dict.fromkeys(["null", default_pack()]))
     results = [measure_pack(pack, events=args.events, computed=_computed(args)) for pack in packs]
     report |= {"packs": results, **results[-1]}
     print(json.dumps(report))

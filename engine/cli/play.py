@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 EXAMPLE = """helios play
-  helios play demos/storm.yaml --seed 7
+  helios play demos/waiting_storm.yaml --seed 7
   helios play --headless --pack null --frames 100 --out walk.mp4 --actions walk.txt"""
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from engine.rollouts.counterfactual import Change
     from engine.rollouts.reader import RolloutDataset
 
 EXAMPLE = """helios replay runs/first --verify
-  helios replay runs/first --edit edits.yaml --video both.mp4
-  helios replay runs/first --branch 3 --vary seed --from 40"""
+  helios replay runs/first --edit edits.yaml --out runs/edited
+  helios replay runs/first --branch 3 --vary seed --from 40 --out runs/branched"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from engine.rollouts.counterfactual import check_target
     from engine.rollouts.reader import RolloutDataset
 
     _check_names(args)
@@ -40,9 +42,12 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("choose one of --edit, --actions and --branch")
     first = 0 if args.episode is None else args.episode
     data.columns(first)  # an episode that is not there is an error before a pack is loaded
-    world = _world(args, data, first)
     if args.edit or args.actions or args.branch:
-        return _change(args, data, world, first)
+        check_target(args.out or args.rollout, data)
+        return _change(args, data, _changes(args, data, first), first)
+    if args.frame is not None:
+        raise ValueError("--from says where a change begins: add --edit, --actions or --branch")
+    world = _world(args, data, first)
     episodes = range(len(data.episodes)) if args.episode is None else [args.episode]
     return max(_verify(args, data, world, episode) for episode in episodes)
 
@@ -97,10 +102,12 @@ def _verify(args: argparse.Namespace, data: "RolloutDataset", world: Any, episod
     return 1 if args.verify and result.comparable else 0
 
 
-def _change(args: argparse.Namespace, data: "RolloutDataset", world: Any, episode: int) -> int:
+def _change(
+    args: argparse.Namespace, data: "RolloutDataset", changes: "list[Change]", episode: int
+) -> int:
     from engine.rollouts.counterfactual import branch, open_writer, side_by_side
 
-    changes = _changes(args, data, episode)
+    world = _world(args, data, episode)
     made = []
     with open_writer(args.out or args.rollout, data, world) as writer:
         for i, change in enumerate(changes):
@@ -117,15 +124,18 @@ def _change(args: argparse.Namespace, data: "RolloutDataset", world: Any, episod
     return 0
 
 
-def _changes(args: argparse.Namespace, data: "RolloutDataset", episode: int) -> list[Any]:
-    from engine.rollouts.counterfactual import Change, variations
+def _changes(args: argparse.Namespace, data: "RolloutDataset", episode: int) -> "list[Change]":
+    """What is to be other, read and checked before a pack is loaded."""
+    from engine.rollouts.counterfactual import Change, check_frame, variations
     from engine.rollouts.edits import read_actions, read_edits
 
     if args.edit:
         edits = tuple(read_edits(args.edit))
         frame = min(e.first for e in edits) if args.frame is None else args.frame
+        check_frame(data, episode, frame)
         return [Change(frame=frame, edits=edits, facts={"edits": str(args.edit)})]
     frame = args.frame or 0
+    check_frame(data, episode, frame)
     if args.actions:
         actions = read_actions(args.actions, data.spec.actions)
         return [Change(frame=frame, actions=actions, facts={"actions": str(args.actions)})]

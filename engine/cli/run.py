@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from engine.scenes.load import SceneFile
 
-EXAMPLE = """helios run demos/storm.yaml --out storm.mp4
+EXAMPLE = """helios run demos/waiting_storm.yaml --out storm.mp4
   helios run demos/lab.yaml --pack null --frames 200 --expect 0f3c..."""
 SHORTEST_HASH = 8
 

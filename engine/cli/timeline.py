@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from engine.scenes.draw import Sheet
 
-EXAMPLE = "helios timeline demos/storm.yaml --out storm.png"
+EXAMPLE = "helios timeline demos/waiting_storm.yaml --out storm.png"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

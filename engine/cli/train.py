@@ -12,7 +12,8 @@ EXAMPLE = """helios train wilds-nano
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("recipe", help="a shipped recipe's name, a YAML file or a frozen JSON")
+    given = "a shipped recipe's name, a YAML file or a frozen JSON"
+    parser.add_argument("recipe", nargs="?", default="", help=given)
     parser.add_argument("settings", nargs="*", metavar="key=value", help="e.g. near.loop.seed=1")
     parser.add_argument("--only", default="", help="steps to run, separated by commas")
     parser.add_argument("--resume", action="store_true", help="continue an unfinished step")

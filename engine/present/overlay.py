@@ -1,8 +1,9 @@
 """Captions, title cards and fades, drawn the same on the window and on a rendered video.
 
-`patches` says what to draw for a picture of some size; `compose` draws it on a frame with numpy;
-the window draws the same patches at its own resolution. Text is set in the theme's type. Not here:
-which overlays are on the screen (engine.overlays).
+`patches` says what to draw for a picture of some size; `compose` draws it on a frame with numpy,
+which it enlarges where text would be a blur; the window draws the same patches at its own
+resolution. Text is set in the theme's type. Not here: which overlays are on the screen
+(engine.overlays).
 
 H W pixels.
 """
@@ -18,6 +19,8 @@ from engine.director import Caption, Fade, TitleCard
 from engine.present import theme
 from engine.present.api import Overlay
 
+LEGIBLE = 360
+"""Lines of a picture that text is drawn on, at least."""
 EASE_FRAMES = 6
 """A caption or card comes and goes over so many frames, less if it is short."""
 _STYLES: dict[str, tuple[theme.Colour, theme.Colour | None, bool]] = {
@@ -63,14 +66,27 @@ def patches(overlays: Sequence[Overlay], width: int, height: int) -> list[Patch]
 
 
 def compose(frame: np.ndarray, overlays: Sequence[Overlay]) -> np.ndarray:
-    """The frame uint8 [H, W, 3] with its overlays; the same array where there are none."""
+    """The frame uint8 [H, W, 3], large enough for text, with its overlays."""
+    large = enlarged(frame)
     if not overlays:
-        return frame
-    height, width = frame.shape[:2]
-    picture = frame.copy()
+        return large
+    height, width = large.shape[:2]
+    picture = large.copy()
     for patch in patches(overlays, width, height):
         _blend(picture, patch)
     return picture
+
+
+def enlarged(frame: np.ndarray) -> np.ndarray:
+    """The frame, scaled by a whole factor as a window would, unless it is legible already."""
+    height, width = frame.shape[:2]
+    factor = -(-LEGIBLE // height)
+    if factor == 1:
+        return frame
+    size = (factor * width, factor * height)
+    small = pygame.image.frombuffer(frame.tobytes(), (width, height), "RGB")
+    large = pygame.transform.smoothscale(small, size)
+    return np.frombuffer(pygame.image.tobytes(large, "RGB"), np.uint8).reshape(size[1], size[0], 3)
 
 
 def _blend(picture: np.ndarray, patch: Patch) -> None:

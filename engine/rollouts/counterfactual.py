@@ -56,13 +56,26 @@ class Branched:
     """From the parent's video."""
 
 
-def open_writer(root: Path, data: RolloutDataset, world: World) -> RolloutWriter:
-    """A writer for counterfactuals of `data`, into the same folder or another one."""
+def check_target(root: Path, data: RolloutDataset) -> None:
+    """A ValueError where counterfactuals of `data` cannot be recorded."""
     if data.spec.extras and root.resolve() == data.root.resolve():
         names = ", ".join(c.name for c in data.spec.extras)
         raise ValueError(
-            f"{root} has the columns {names}, which a replay cannot know; record it elsewhere"
+            f"{root} has the columns {names}, which a replay cannot know; record it in another "
+            "folder, with --out"
         )
+
+
+def check_frame(data: RolloutDataset, episode: int, frame: int) -> None:
+    """A ValueError for a frame at which no change can begin."""
+    length = data.episodes[episode].length
+    if not 0 <= frame < length:
+        raise ValueError(f"frame {frame} is not in episode {episode}, which has {length}")
+
+
+def open_writer(root: Path, data: RolloutDataset, world: World) -> RolloutWriter:
+    """A writer for counterfactuals of `data`, into the same folder or another one."""
+    check_target(root, data)
     spec = RolloutSpec(
         fps=data.spec.fps, height=data.spec.height, width=data.spec.width,
         actions=data.spec.actions, latents=data.spec.latents, source=source_of(world),
@@ -75,9 +88,7 @@ def branch(
 ) -> Branched:
     """Make and record one alternative to an episode."""
     chunks = logged_chunks(data, episode, chunk_frames=world.info.chunk_frames)
-    length = data.episodes[episode].length
-    if not 0 <= change.frame < length:
-        raise ValueError(f"frame {change.frame} is not in episode {episode}, which has {length}")
+    check_frame(data, episode, change.frame)
     turn = max(i for i, chunk in enumerate(chunks) if chunk.first <= change.frame)
     state = start_state(world, data, episode)
     for chunk in chunks[:turn]:
@@ -153,6 +164,7 @@ def variations(
     data: RolloutDataset, episode: int, *, frame: int, count: int, vary: str
 ) -> list[Change]:
     """N alternatives from a frame on, by other noise (`seed`) or by random walks (`action`)."""
+    check_frame(data, episode, frame)
     if vary not in ("seed", "action"):
         raise ValueError(f"vary {vary!r}: choose seed or action")
     spec, length = data.spec.actions, data.episodes[episode].length

@@ -60,6 +60,8 @@ class GenerateConfig:
     def __post_init__(self) -> None:
         if min(self.episodes, self.chunks, self.batch, self.threads) < 1:
             raise ValueError("episodes, chunks, batch and threads are at least 1")
+        if self.seed < 0:
+            raise ValueError(f"seed {self.seed}: the first episode's seed is 0 or more")
 
     @property
     def shards(self) -> int:
@@ -79,8 +81,13 @@ def generate(
     job = _join(root, shards, config)
     run = _with_ray if ray else _with_processes
     total = config.shards
-    for done in run(shards, config, workers):
-        on_shard(done, total)
+    try:
+        for done in run(shards, config, workers):
+            on_shard(done, total)
+    except ValueError:  # no such pack, policy or channel: the corrected run is another one
+        if len(missing_shards(shards, config)) == total:
+            shutil.rmtree(shards)
+        raise
     sources = [
         (f"{job}/{row.parent.name}/{row.name}", row)
         for shard in range(total)

@@ -55,6 +55,10 @@ def find(name_or_path: str | Path) -> Path:
     known = installed()
     if name in known:
         return known[name]
+    if name in BUILTIN:
+        raise ValueError(
+            f"{name} is built in and has no files; `helios play --pack {name}` opens it"
+        )
     near = get_close_matches(name, [*known, *BUILTIN], 1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join([*known, *BUILTIN])}"
     raise ValueError(f"no pack {name!r}; {hint}")

@@ -1,6 +1,6 @@
 """Is a pack whole: every tensor there, and the same bits as when the pack was made."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from helios_core.packs import manifest as manifests
@@ -38,23 +38,33 @@ def verify_tensors(
     folder: Path, manifest: Manifest, *, progress: Callable[[int, int], None] | None = None
 ) -> int:
     """Compare the tensors alone, those of a base too: who plays a pack reads its views anyway."""
-    hashes = manifests.read_hashes(folder)
-    if manifest.base is not None:
-        base = base_of(folder, manifest)
-        verify_tensors(base, manifests.read(base), progress=progress)
-    total, count = sum(len(names) for names in hashes.values()), 0
-    for module in MODULES:
-        store, wanted = FileStore(module_files(folder, manifest, module)), hashes.get(module, {})
-        differing = set(store.entries) ^ set(wanted)
-        if differing:
-            raise ValueError(f"{folder}: {module} and {manifests.HASHES} disagree on {differing}")
-        for name, digest in hash_tensors(store):
-            if digest != wanted[name]:
-                raise ValueError(
-                    f"{folder}: the tensor {name} of {module} is damaged (its hash is another); "
-                    "fetch or export the pack again"
-                )
-            count += 1
-            if progress is not None:
-                progress(count, total)
+    chain = [(folder, manifest)]
+    while (above := chain[0][1]).base is not None:
+        base = base_of(chain[0][0], above)
+        chain.insert(0, (base, manifests.read(base)))
+    listed = [manifests.read_hashes(place) for place, _ in chain]
+    total, count = sum(len(names) for hashes in listed for names in hashes.values()), 0
+    for (place, found), hashes in zip(chain, listed, strict=True):
+        for module in MODULES:
+            for _ in _verified(place, found, module, hashes.get(module, {})):
+                count += 1
+                if progress is not None:
+                    progress(count, total)
     return count
+
+
+def _verified(
+    folder: Path, manifest: Manifest, module: str, wanted: Mapping[str, str]
+) -> Iterator[str]:
+    """The names of a module's tensors as they are found whole; a ValueError at what is not."""
+    store = FileStore(module_files(folder, manifest, module))
+    differing = set(store.entries) ^ set(wanted)
+    if differing:
+        raise ValueError(f"{folder}: {module} and {manifests.HASHES} disagree on {differing}")
+    for name, digest in hash_tensors(store):
+        if digest != wanted[name]:
+            raise ValueError(
+                f"{folder}: the tensor {name} of {module} is damaged (its hash is another); "
+                "fetch or export the pack again"
+            )
+        yield name

@@ -70,6 +70,15 @@ def test_a_cache_that_says_nothing_is_measured_again(tmp_path, cpu, content):
     assert json.loads(cache.read_text())["seconds"] == SLOW_HALF
 
 
+def test_what_a_busy_machine_was_found_to_do_holds_until_it_is_calm(tmp_path, cpu, monkeypatch):
+    cache, calls = tmp_path / "device.json", []
+    for load, times in ((9.0, 4), (9.0, 4), (0.1, 8), (0.1, 8), (9.0, 8)):
+        monkeypatch.setattr(devices.os, "getloadavg", lambda load=load: (load, 0.0, 0.0))
+        monkeypatch.setattr(devices.os, "cpu_count", lambda: 4)
+        choose(cache=cache, timing=counting(FAST_HALF, calls))
+        assert len(calls) == times
+
+
 def test_another_machine_measures_again(tmp_path, cpu, monkeypatch):
     cache = tmp_path / "device.json"
     choose(cache=cache, timing=counting(FAST_HALF, []))

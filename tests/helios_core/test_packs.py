@@ -189,6 +189,10 @@ def test_a_difference_is_smaller_and_plays_nearly_the_same(original, modules, tm
         return sum(f.stat().st_size for f in (tmp_path / name).glob("*.safetensors"))
 
     assert size("delta") < 0.65 * size("whole")
+    heard: list[tuple[int, int]] = []
+    count = verify(tmp_path / "delta", progress=lambda *at: heard.append(at))
+    assert heard == [(i + 1, count) for i in range(count)], "one count over the base and the rest"
+    assert count > verify(tmp_path / "whole")
     whole, delta = load_world(tmp_path / "whole"), load_world(tmp_path / "delta")
     assert delta.info.pack_hash == report.hash != whole.info.pack_hash
     for name, tensor in whole.parts.transformer.state_dict().items():
@@ -487,6 +491,8 @@ def test_a_broken_pack_ends_with_code_2(pack, home, capsys):
     said = capsys.readouterr().err.strip().splitlines()[-1]
     assert said.startswith("helios packs: ") and "damaged" in said
     assert main(["packs", "info", "nosuch"]) == 2
+    assert main(["packs", "info", "null"]) == 2
+    assert "null is built in" in capsys.readouterr().err
     home.mkdir(parents=True)
     shutil.copytree(pack, home / "bad")
     (home / "bad" / "pack.yaml").write_text("format: 7")

@@ -1,5 +1,6 @@
 """The dispatcher: lazy, with clear sentences and the promised exit codes."""
 
+import os
 import subprocess
 import sys
 import types
@@ -29,6 +30,7 @@ def raising(error: BaseException):
     ("error", "code", "sentence"),
     [
         (ValueError("the seed must be a number"), 2, "helios fake: the seed must be a number"),
+        (FileNotFoundError(2, "No such file or directory", "a.txt"), 2, "a.txt: no such file or"),
         (KeyboardInterrupt(), 130, ""),
         (ModuleNotFoundError("x", name="diffusers.models"), 2, "helios-engine[wan]"),
     ],
@@ -58,6 +60,18 @@ def test_help_imports_nothing_heavy() -> None:
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"), [("--help", 141), ("play --help", 0), ("packs list", 141)]
+)
+def test_a_reader_who_leaves_early_is_no_error(asked: str, code: int) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "engine", *asked.split()]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert done.returncode == code and not done.stderr
 
 
 def test_doctor_says_a_mistyped_kernel_at_once(monkeypatch, capsys):

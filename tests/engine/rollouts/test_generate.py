@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -105,6 +106,23 @@ def test_shards_make_one_dataset_whoever_makes_them(tmp_path, monkeypatch):
     stop_after = None
     generate(tmp_path / "b", CONFIG)
     assert _check(tmp_path / "b") == whole
+
+
+@pytest.mark.parametrize("wrong", [{"pack": "no-such"}, {"policy": "no-such"}])
+def test_what_could_not_begin_is_not_in_the_way_of_what_can(wrong, tmp_path, monkeypatch):
+    import engine.rollouts.generate as module
+
+    def here(shards, config, workers):
+        for number in module.missing_shards(shards, config):
+            make_shard(shards, config, number)
+            yield number
+
+    monkeypatch.setattr(module, "_with_processes", here)
+    config = GenerateConfig(pack="null", episodes=1, chunks=2)
+    with pytest.raises(ValueError, match="no-such"):
+        generate(tmp_path / "a", replace(config, **wrong))
+    generate(tmp_path / "a", config)
+    assert len(RolloutDataset.open(tmp_path / "a").episodes) == 1
 
 
 def test_a_shard_made_twice_is_there_once(tmp_path):

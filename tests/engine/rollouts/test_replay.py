@@ -19,7 +19,7 @@ from engine.rollouts.replay import replay, verify
 from engine.rollouts.writer import RolloutWriter
 from helios_core.null_world import NullWorld
 from helios_core.packs import load_world
-from tests.engine.rollouts.scenes import CHUNK, small_spec, small_world, walk
+from tests.engine.rollouts.scenes import CHUNK, record_dataset, small_spec, small_world, walk
 
 
 def record(root, world, *, chunks=6, cut_at=None, last_shown=CHUNK, first_shown=0, state=True):
@@ -244,12 +244,21 @@ def test_the_command_makes_a_counterfactual_with_its_video(tmp_path, capsys):
     assert "no episode 9" in capsys.readouterr().err
 
 
+def test_a_recording_with_columns_of_its_own_is_branched_into_another_folder(tmp_path, capsys):
+    root = tmp_path / "a"
+    record_dataset(root, [2])
+    assert main(["replay", str(root), "--branch", "1"]) == 2
+    assert "record it in another folder, with --out" in capsys.readouterr().err
+
+
 def test_arguments_are_checked_before_an_episode_is_added(tmp_path, capsys):
     root = tmp_path / "a"
     record(root, load_world("null"), chunks=3)
     for arguments, sentence in (
         (["--branch", "1", "--video", str(tmp_path / "x.avi")], "videos are written as .mp4"),
         (["--branch", "-1"], "--branch -1: ask for at least 1"),
+        (["--branch", "1", "--vary", "action", "--from", "12"], "frame 12 is not in episode 0"),
+        (["--from", "4"], "--from says where a change begins"),
     ):
         assert main(["replay", str(root), *arguments]) == 2
         error = capsys.readouterr().err

@@ -21,6 +21,7 @@ from engine.headless import play_headless
 from engine.intake import Intake
 from engine.maker import ChunkMaker
 from engine.opening import Opening, OpeningConfig, default_pack, load, open_play
+from engine.present.overlay import enlarged
 from engine.render import RenderConfig, render
 from engine.stage import Stage
 from engine.video import read_clip
@@ -109,7 +110,8 @@ def test_a_demo_begins_on_the_trained_pack(path, world, tmp_path, monkeypatch):
     config = RenderConfig(frames=3 * chunk, out=tmp_path / "begin.mp4", captures=tmp_path)
     rendered = render(opening, config)
     assert rendered.frames == 3 * chunk and rendered.problems == ()
-    assert read_clip(tmp_path / "begin.mp4").shape[1:] == (world.info.height, world.info.width, 3)
+    shown = enlarged(np.zeros((world.info.height, world.info.width, 3), np.uint8))
+    assert read_clip(tmp_path / "begin.mp4").shape[1:] == shown.shape
 
 
 def seen_after(judge, frames: np.ndarray, weather: str, fps: int) -> float | None:
