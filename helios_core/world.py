@@ -166,7 +166,13 @@ class WorldModel:
             return state
         with self.parts.turn("text_encoder"):
             view = views.nearest(text, seed=state.seed)
-        return self._begun(state, self._encode(views.pictures[view][None], still=True))
+        begun = self._begun(state, self._encode(views.pictures[view][None], still=True))
+        return replace(begun, rest=self._painting())
+
+    def _painting(self) -> Rest:
+        """The rest of a world that has a text alone: it may begin once what it says is there."""
+        how = self.parts.stillness
+        return Rest() if how is None else Rest(busy=1 + how.told)
 
     def _blank(self, *, seed: int, prompt: str) -> WorldState:
         return states.blank(
@@ -298,7 +304,9 @@ class WorldModel:
             return state.rest, latents
         busy = max(acted(how, self.info.spec, actions), told(how, state.prompt, track))
         if state.valid == 0:
-            busy = max(busy, 1 + how.told)
+            busy = max(busy, self._painting().busy)
+        elif state.valid < self.parts.chunk_latents:
+            busy = max(busy, 1)  # a picture is no whole chunk, so no moment to keep yet
         return settled(how, state.rest, state.groups[-1], latents, busy=busy)
 
     def _check(self, actions: np.ndarray | None) -> np.ndarray | None:

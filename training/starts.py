@@ -17,7 +17,7 @@ from training.data import shards
 from training.pictures import png_bytes
 
 SEEDS = 1_950_000_000
-"""Seeds of start pictures count from here: beyond those of training and of evaluation's sets."""
+"""Seeds of start pictures count from here, beyond those of evaluation's sets."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -104,6 +104,15 @@ def test_a_world_from_nothing_paints_before_it_rests(world):
     assert rests == [*(False, False, False, False), True]
 
 
+def test_a_picture_that_is_no_whole_chunk_is_no_moment():
+    long = make_world(stillness=HOW, chunk_latents=3)
+    picture = np.full((long.info.height, long.info.width, 3), 200, np.uint8)
+    state = stand(long, long.start(seed=3, image=picture), 1)
+    assert state.rest.moment is None, "two of its three latents would be empty"
+    first = state.groups[-1]
+    assert stand(long, state, 1).rest.moment is first
+
+
 def test_a_pack_without_it_keeps_nothing(world):
     state = stand(make_world(), walked(make_world()), 3)
     assert state.rest.moment is None and state.rest.busy == 0

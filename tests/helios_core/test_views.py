@@ -13,7 +13,9 @@ from helios_core.packs.manifest import ViewsSpec
 from helios_core.packs.verify import verify
 from helios_core.packs.view_files import FILE, digest, views_bytes
 from helios_core.packs.write import write_pack
+from helios_core.stillness import Stillness
 from helios_core.views import Views
+from helios_core.world import WorldModel
 
 TEXTS = (("a green meadow at noon", "a meadow"), ("a red canyon",), ("a red canyon",))
 
@@ -66,6 +68,15 @@ def test_a_start_from_text_is_a_start_from_its_view(world):
     assert not np.array_equal(
         frames(alone, alone.start(seed=1, prompt="a red canyon"))[1], by_text[1]
     )
+
+
+def test_what_the_text_says_is_painted_in_before_the_world_rests(world):
+    patient = WorldModel(replace(world.parts, stillness=Stillness(told=2)), world.info)
+    state, rests = patient.start(seed=1, prompt="a meadow in fog"), []
+    for _ in range(4):
+        state, _ = patient.generate(state, patient.info.spec.zeros(patient.info.chunk_frames))
+        rests.append(state.rest.moment is not None)
+    assert rests == [False, False, False, True]
 
 
 def test_a_cut_to_nothing_begins_from_the_view_of_the_new_prompt(world):

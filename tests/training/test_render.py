@@ -1,12 +1,17 @@
-"""Rendering in worker processes ends with the process that asked for it."""
+"""Rendering: which worlds, and worker processes that end with the process that asked for it."""
 
 import multiprocessing
 import time
 from multiprocessing.connection import Connection
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from training.data.render import _begin_worker
+from helios_core.plain import build
+from training import recipe, starts, views
+from training.data.render import RenderConfig, _begin_worker, jobs, world_seeds
+from training.evaluation.oracle import HELD_OUT_SEEDS
 
 
 def _work(pipe: Connection) -> None:
@@ -33,3 +38,22 @@ def test_workers_end_when_their_parent_is_killed():
     assert ours.poll(20), "the worker goes on"
     with pytest.raises(EOFError):
         ours.recv()  # nobody holds the other end any more
+
+
+LESSONS = HELD_OUT_SEEDS // 2
+KEPT_APART = ((LESSONS, LESSONS + 60_000), (HELD_OUT_SEEDS, HELD_OUT_SEEDS + 30_000),
+              (starts.SEEDS, starts.SEEDS + views.FIRST + 20_000))  # fmt: skip
+"""Ranges that hold the seeds of judges' lessons, of evaluation, and of starts and views."""
+
+
+@pytest.mark.parametrize("name", ["wilds-nano", "wilds"])
+def test_no_world_that_is_learned_from_is_one_that_is_measured_on(name):
+    loaded, seeds = recipe.load(name), []
+    for step in loaded.steps.values():
+        if step.stage == "render":
+            config = build(RenderConfig, step.settings, name)
+            for job in jobs(config, Path()):
+                seeds += world_seeds(job, np.random.default_rng(job.seed))
+    assert len(seeds) > 200
+    for first, end in KEPT_APART:
+        assert not [seed for seed in seeds if first <= seed < end]

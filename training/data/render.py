@@ -132,6 +132,11 @@ def _render_shard(work: tuple[RenderConfig, ShardJob, str]) -> ShardJob:
     return job
 
 
+def world_seeds(job: ShardJob, rng: np.random.Generator) -> list[int]:
+    """Which worlds a shard shows; the first that its stream draws."""
+    return rng.integers(2**31, size=job.clips).tolist()
+
+
 @torch.no_grad()
 def render_clips(config: RenderConfig, job: ShardJob, device: str) -> shards.Clips:
     """The clips of one shard; frames stay on the device."""
@@ -140,7 +145,7 @@ def render_clips(config: RenderConfig, job: ShardJob, device: str) -> shards.Cli
     from training.worlds.wilds.world import Wilds
 
     rng = np.random.default_rng(job.seed)
-    seeds = rng.integers(2**31, size=job.clips).tolist()
+    seeds = world_seeds(job, rng)
     wilds = Wilds(seeds, config.height, config.width, device)
     shape = (job.clips, job.frames, config.height, config.width, 3)
     frames = torch.empty(shape, dtype=torch.uint8, device=device)

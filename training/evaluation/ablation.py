@@ -28,9 +28,13 @@ from training.evaluation import metrics
 from training.evaluation.report import Report
 from training.evaluation.statistics import Figure
 from training.recipe import Recipe, StepConfig
+from training.rollout import euler_chunk
 from training.stages import world as worlds
+from training.stages.base import BaseConfig
+from training.stages.distill import DistillConfig
 from training.stages.judge import Judge
 from training.stages.mid import MidConfig
+from training.stages.way import student_plan
 
 LOOKS = ("brightness", "saturation", "sharpness")
 SEGMENTS = 4
@@ -205,16 +209,13 @@ def _ask(recipe: Recipe, step: str, config: AblationConfig) -> tuple[dict[str, F
     """Figures over held-out windows, and truth above run for some of them."""
     context = steps.make_context(recipe, step)
     settings, _ = steps.configure(recipe.steps[step], step)
-    plan = None
-    if isinstance(settings, MidConfig):
-        plan = SamplerPlan(solver="euler", steps=(3,) * settings.stages, shift="none")
     judge = Judge(
         context,
         worlds.load(context.final(step), context.device).eval(),
         settings.held,
         settings.codec,
         settings.windows,
-        plan=plan,
+        **_sampling(settings),
         chunks=config.chunks,
         count=config.windows,
     )
@@ -228,6 +229,18 @@ def _ask(recipe: Recipe, step: str, config: AblationConfig) -> tuple[dict[str, F
         [np.stack([p[i, some] for p in pictures]) for i in range(min(3, len(made)))]
     )
     return figures, rows.reshape(-1, *rows.shape[2:])
+
+
+def _sampling(settings: Any) -> dict[str, Any]:
+    """As what was trained is sampled: what flows along its velocity, a student by its own steps."""
+    if isinstance(settings, MidConfig):
+        plan = SamplerPlan(solver="euler", steps=(3,) * settings.stages, shift="none")
+        return {"plan": plan}
+    if isinstance(settings, DistillConfig):
+        plan = student_plan(settings.sigmas, settings.steps) if settings.steps else None
+        return {"sigmas": settings.sigmas, "plan": plan}
+    assert isinstance(settings, BaseConfig)
+    return {"sigmas": settings.own.sigmas, "sample": euler_chunk}
 
 
 def _latent_figures(truth: Tensor, made: Tensor, still: Tensor, step: int) -> dict[str, Figure]:

@@ -42,10 +42,10 @@ from training.evaluation.networks import (
 )
 from training.worlds.wilds.spec import SPEC
 
-EDITION = 3
+EDITION = 4
 """Raised when lessons or networks change, so that cached judges are taught anew."""
 PASS = 0.9
-"""Balanced accuracy on the truth from which on a channel's judge is one."""
+"""Balanced accuracy on the truth from which on a channel's or question's judge is one."""
 LUCK = 0.1
 """How far above chance a judge may score on another clip's answers."""
 Report = Callable[[str], None]
@@ -218,10 +218,10 @@ def exam_lines(exam: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _balance(classes: Tensor) -> Tensor:
+def _balance(classes: Tensor, count: int = 3) -> Tensor:
     """Weights that make the classes count alike, none more than five times the mean."""
-    counts = torch.bincount(classes, minlength=3).float()
-    weights = torch.where(counts > 0, counts.sum() / (3 * counts.clamp(min=1)), 0.0)
+    counts = torch.bincount(classes, minlength=count).float()
+    weights = torch.where(counts > 0, counts.sum() / (count * counts.clamp(min=1)), 0.0)
     return weights.clamp(max=5.0)
 
 
@@ -302,6 +302,7 @@ def _teach_facts(
     report(f"  saw {config.worlds} worlds")
     pictures = torch.from_numpy(views.pictures)
     labels = {name: torch.from_numpy(v) for name, v in views.labels.items()}
+    weights = {n: _balance(v[v >= 0], len(QUESTIONS[n])) for n, v in labels.items()}
 
     def loss(rng: np.random.Generator) -> Tensor:
         rows = torch.from_numpy(rng.integers(0, len(pictures), config.batch))
@@ -311,7 +312,7 @@ def _teach_facts(
             x = functional.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
         answers = model(x + 0.04 * torch.randn_like(x))
         return sum(
-            (functional.cross_entropy(answers[n], labels[n][rows], ignore_index=-1)
+            (functional.cross_entropy(answers[n], labels[n][rows], weights[n], ignore_index=-1)
              for n in QUESTIONS),
             torch.zeros(()),
         )  # fmt: skip
@@ -329,9 +330,13 @@ def _examine_facts(
     order = np.random.default_rng(config.seed).permutation(len(held.pictures))
     exams, shuffled = {}, {}
     for name in QUESTIONS:
-        true = held.labels[name]
-        exams[name] = {"accuracy": _share(read[name], true), "chance": _commonest(true)}
-        shuffled[name] = {"accuracy": _share(read[name], true[order])}
+        true, other = held.labels[name], held.labels[name][order]
+        asked, mixed = true >= 0, other >= 0
+        exams[name] = {
+            "accuracy": balanced_accuracy(read[name][asked], true[asked]),
+            "chance": 1 / len(np.unique(true[asked])),
+        }
+        shuffled[name] = {"accuracy": balanced_accuracy(read[name][mixed], other[mixed])}
     fit = [n for n in QUESTIONS if passes(exams[n], shuffled[n]["accuracy"])]
     return {
         "channels": exams,
@@ -340,17 +345,6 @@ def _examine_facts(
         "worlds": config.held_worlds,
         "by_answer": {n: _by_answer(n, read[n], held.labels[n]) for n in QUESTIONS},
     }
-
-
-def _share(read: np.ndarray, true: np.ndarray) -> float:
-    asked = true >= 0
-    return float((read == true)[asked].mean())
-
-
-def _commonest(true: np.ndarray) -> float:
-    """What always giving the commonest answer would score."""
-    counts = np.bincount(true[true >= 0])
-    return float(counts.max() / counts.sum())
 
 
 def _by_answer(question: str, read: np.ndarray, true: np.ndarray) -> dict[str, float]:

@@ -73,6 +73,11 @@ def answer_of(question: str, fact: str) -> int:
     return QUESTIONS[question].index(SEEN_AS.get(fact, fact))
 
 
+def biome_is_hidden(time: str, weather: str) -> bool:
+    """Whether nobody could tell the biome: behind fog, or behind drops and flakes by night."""
+    return weather == "fog" or (time == "night" and weather in ("rain", "storm", "snow"))
+
+
 def fair(count: int) -> tuple[str, ...]:
     """A fair weather for each of `count` worlds; neighbours share one."""
     return tuple(FAIR[i // 4 % len(FAIR)] for i in range(count))
@@ -207,8 +212,7 @@ def _asked(wilds: Wilds) -> list[dict[str, int]]:
     out = []
     for known, mixed in zip(wilds.facts(), blend, strict=True):
         row = {q: answer_of(q, known[q]) for q in QUESTIONS}
-        dim = known["time"] == "night" and known["weather"] in ("rain", "storm", "snow")
-        if abs(mixed - 0.5) < 0.3 or known["weather"] == "fog" or dim:
+        if abs(mixed - 0.5) < 0.3 or biome_is_hidden(known["time"], known["weather"]):
             row["biome"] = -1
         if known["weather"] != known["weather_target"]:
             row["weather"] = -1
@@ -220,5 +224,5 @@ def _asked(wilds: Wilds) -> list[dict[str, int]]:
 
 
 def _lesson_seed(seed: int, i: int) -> int:
-    """Neither one of training's nor one of the oracle's."""
+    """None of the oracle's, nor of a shipped recipe's."""
     return HELD_OUT_SEEDS // 2 + 10_000 * seed + i

@@ -1,8 +1,9 @@
 """The truth to measure a world against: Wilds walked with known actions in held-out worlds.
 
 An oracle episode has a past (a world is started from it) and a future (what really happens under
-the actions). Seeds lie in a range that training never draws from. Not here: what a world makes of
-the same actions (playing).
+the actions). Seeds come from a range of their own; training draws from all of 2^31, and no seed of
+a shipped recipe is one of these (tested). Not here: what a world makes of the same actions
+(playing).
 
     episodes = oracle_episodes(OracleConfig(count=16, future=64), height=64, width=96)
 
@@ -19,7 +20,7 @@ from training.worlds.wilds.phrases import HELD_OUT, TRAINING, Language
 from training.worlds.wilds.world import Wilds, WildsConfig
 
 HELD_OUT_SEEDS = 1_900_000_000
-"""Seeds from here on are for evaluation alone."""
+"""Seeds of evaluation count from here."""
 Actions = Callable[[np.random.Generator, int, int], np.ndarray]
 """(rng, walkers, frames) to actions [N, T, A]."""
 

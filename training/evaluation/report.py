@@ -39,20 +39,26 @@ class Report:
         self.notes[name] = value
 
     def save(self, **facts: Any) -> Path:
-        """Write everything as one JSON file; figures measured before in the folder are kept, but
-        never another pack's: they would pass for this one's."""
+        """Write everything as one JSON file. Of what was measured before in the folder, other
+        suites' figures of the same pack are kept: what is measured anew leaves nothing of before,
+        nor does another pack, whose figures would pass for this one's."""
         path = self.folder / "evaluation.json"
         before = json.loads(path.read_text()) if path.exists() else {}
         known, mine = before.get("pack_hash"), facts.get("pack_hash")
         if known and mine and known != mine:
             print(f"  {path} held figures of another pack: dropped", flush=True)
             before = {}
+        figures = {name: figure.to_dict() for name, figure in self.figures.items()}
+        anew = {_suite(name) for name in (*figures, *self.notes)}
+
+        def kept(kind: str) -> dict[str, Any]:
+            return {k: v for k, v in before.get(kind, {}).items() if _suite(k) not in anew}
+
         body = {
             **before,
             **facts,
-            "figures": before.get("figures", {})
-            | {name: figure.to_dict() for name, figure in self.figures.items()},
-            "notes": before.get("notes", {}) | self.notes,
+            "figures": kept("figures") | figures,
+            "notes": kept("notes") | self.notes,
         }
         path.write_text(json.dumps(body, indent=1))
         return path
@@ -94,6 +100,11 @@ class Report:
         blank = np.zeros((rows * columns - len(pictures), *pictures.shape[1:]), np.uint8)
         tiles = np.concatenate([pictures, blank]).reshape(rows, columns, *pictures.shape[1:])
         write_png(self.folder / f"{name}.png", grid(list(tiles)))
+
+
+def _suite(name: str) -> str:
+    """The suite that a figure or note is of."""
+    return name.partition(".")[0]
 
 
 def write_video(path: Path, frames: np.ndarray, fps: int) -> None:

@@ -64,11 +64,8 @@ def evaluate(
         module.run(world, config, report)
         report.note(f"{name}.config", {k: getattr(config, k) for k in config.__dataclass_fields__})
         report.note(f"{name}.seconds", round(time.perf_counter() - begun, 1))
-        path = report.save(
-            pack=world.info.name,
-            pack_hash=world.info.pack_hash,
-            fingerprint=world.info.fingerprint,
-        )
+        report.note(f"{name}.fingerprint", world.info.fingerprint)
+        path = report.save(pack=world.info.name, pack_hash=world.info.pack_hash)
     return path
 
 

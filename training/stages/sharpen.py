@@ -141,6 +141,11 @@ class SharpenStage:
         taught = dict(self._taught())
         if not taught:
             raise ValueError(f"sharpen.taught = {config.taught}: this world has no such parts")
+        if not any(name.startswith("dit.local.") for name in taught):
+            raise ValueError(
+                "sharpen: what the critic wishes is weighed at the last local convolution; begin "
+                "with a world that has `local`, and teach it"
+            )
         actions = self.data.actions.shape[1] * self.data.actions.shape[2]
         shape = self.world.dit.config
         self.critic = Critic(

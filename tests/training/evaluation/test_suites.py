@@ -141,11 +141,20 @@ def test_drift_that_nobody_can_judge_is_neither_true_nor_false(
 
 
 def test_drift_counts_for_worlds_that_obey_from_first_to_last() -> None:
-    verdicts = [
-        drift.counts(first, last, chance=1 / 3)[0]
-        for first, last in ((0.8, 0.75), (0.8, 0.6), (0.34, 0.34), (0.8, float("nan")))
-    ]
-    assert verdicts == [True, False, False, "not judged"]
+    def obeys(accuracy: float, chance: float) -> drift.Obedience:
+        return drift.Obedience(accuracy=accuracy, chance=chance)
+
+    third, nan = 1 / 3, float("nan")
+    cases = (
+        (obeys(0.8, third), obeys(0.78, third), True),
+        (obeys(0.8, third), obeys(0.6, third), False),
+        (obeys(0.34, third), obeys(0.34, third), False),
+        (obeys(0.8, third), obeys(nan, nan), "not judged"),
+        # Guessing between two ways is as often right as this first tenth, and still guessing.
+        (obeys(0.5, third), obeys(0.5, 0.5), False),
+    )
+    for first, last, verdict in cases:
+        assert drift.counts(first, last)[0] == verdict
 
 
 def test_paths_return_to_where_they_began() -> None:
@@ -219,7 +228,14 @@ def test_bench_prompts_are_distinct_true_and_half_unseen() -> None:
     for prompt in asked:
         for question, fact in prompt.facts.items():
             assert lessons.answer_of(question, fact) >= 0
-    assert {p.facts["biome"] for p in asked} == set(lessons.QUESTIONS["biome"])
+        hidden = lessons.biome_is_hidden(prompt.facts["time"], prompt.facts["weather"])
+        assert ("biome" in prompt.facts) != hidden, "what nobody could see is not asked"
+    seen = [p.facts for p in asked if "biome" in p.facts]
+    assert {facts["biome"] for facts in seen} == set(lessons.QUESTIONS["biome"])
+    pairs = {(facts["biome"], facts["time"]) for facts in seen}
+    assert len(pairs) > 40, "facts are drawn apart"
+    unseen = {p.facts["time"] for p in asked[1::2]}
+    assert unseen == {p.facts["time"] for p in asked[::2]} and len(unseen) == 4
 
 
 class Teller:
@@ -256,8 +272,10 @@ def test_figures_of_another_pack_are_dropped(tmp_path, capsys) -> None:
         report.note(name, 1)
         return json.loads(report.save(pack_hash=pack_hash).read_text())
 
-    save("first", "a")
-    assert set(save("second", "a")["figures"]) == {"first", "second"}
+    save("first.old", "a")
+    save("first.new", "a")
+    both = save("second", "a")
+    assert set(both["figures"]) == set(both["notes"]) == {"first.new", "second"}
     other = save("third", "b")
     assert set(other["figures"]) == set(other["notes"]) == {"third"}
     assert "figures of another pack" in capsys.readouterr().out
@@ -269,6 +287,10 @@ def test_what_is_read_from_the_start_is_no_change(tmp_path) -> None:
     seconds = [after(Teller(), frozen, "weather", fact, 20)
                for fact in (lessons.QUESTIONS["weather"][0], "rain")]  # fmt: skip
     assert seconds == [0.0, float("inf")]
+    bright = frozen.copy()
+    bright[:20] = 0
+    came = after(Teller(), bright, "time", "noon", 20)
+    assert came == (18 + 10) / 20, "from the frame on that ends half a second of agreement"
     report = Report(tmp_path)
     prompt_suite._arrivals(np.array([*seconds, 2.0]), report)
     assert report.notes["prompt.change_read_at_the_start"] == 1

@@ -47,7 +47,8 @@ def run(world: World, config: ActionConfig, report: Report) -> None:
     made = continue_past(world, episodes)
     best = reconstruct(world, episodes)[:, : made.shape[1]]
     _channels(judge, exam["judges"], episodes, made, best, report)
-    _looks(judge, episodes, made, report)
+    if {"look_yaw", "look_pitch"} <= set(exam["judges"]):
+        _looks(judge, episodes, made, report)
     _stillness(world, episodes, made, report)
 
 
@@ -90,15 +91,29 @@ def _channels(
             ratio = on_made[name]["accuracy"] / on_truth[name]["accuracy"]
             report.note(f"action.relative.{name}", round(ratio, 4))
             report.note(f"action.correlation.{name}", round(on_made[name]["correlation"], 4))
-    if fit:
-        relative = [report.notes[f"action.relative.{n}"] for n in fit]
-        report.figure("action.relative.mean", Figure.of(relative))
+    on_both = (made_read, told, shown), (true_read, told, shown)
+    relative = Figure.pooled(lambda clips: _relative(fit, *on_both, clips), len(made))
+    if relative is not None:
+        report.figure("action.relative.mean", relative)
 
 
 def _pooled(
     read: np.ndarray, told: np.ndarray, shown: np.ndarray, name: str
 ) -> Callable[[np.ndarray], float | None]:
     return lambda clips: judges.agreement(read[clips], told[clips], shown[clips])[name]["accuracy"]
+
+
+Readings = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""What was read, what was told, and what of it shows; each [N, F, A]."""
+
+
+def _relative(names: list[str], made: Readings, true: Readings, clips: np.ndarray) -> float | None:
+    """Accuracy over that on the truth, the mean over the channels that some of the clips push."""
+    on_made, on_truth = (judges.agreement(*(x[clips] for x in part)) for part in (made, true))
+    ratios = [
+        on_made[n]["accuracy"] / on_truth[n]["accuracy"] for n in names if on_truth[n]["accuracy"]
+    ]
+    return float(np.mean(ratios)) if ratios else None
 
 
 def _looks(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from helios_core.world import WorldModel
 from helios_core.world_api import World
 from training.evaluation import judges, lessons, metrics
 from training.evaluation.oracle import OracleConfig, oracle_episodes
@@ -43,7 +44,7 @@ class BenchConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
-    """A sentence and what it says."""
+    """A sentence and what of it can be seen."""
 
     text: str
     facts: dict[str, str]
@@ -54,11 +55,14 @@ def prompts(count: int, seed: int) -> list[Prompt]:
     rng = np.random.default_rng([seed, 19])
     out = []
     for i in range(count):
-        known = {q: str(options[i % len(options)]) for q, options in FACTS.items()}
+        known = {q: str(rng.choice(options)) for q, options in FACTS.items()}
         if known["weather"] == "aurora":
             known["time"] = "night"
         language = HELD_OUT if i % 2 else TRAINING
-        out.append(Prompt(text=fact_sentence(known, rng, language), facts=known))
+        text = fact_sentence(known, rng, language)
+        if lessons.biome_is_hidden(known["time"], known["weather"]):
+            del known["biome"]
+        out.append(Prompt(text=text, facts=known))
     return out
 
 
@@ -70,6 +74,7 @@ def run(world: World, config: BenchConfig, report: Report) -> None:
     real = oracle_episodes(oracle, height=info.height, width=info.width)
     features = judge.features(np.stack([e.future[-1] for e in real]))
     asked = prompts(config.each * len(config.lengths), config.seed)
+    world = world.from_text_alone() if isinstance(world, WorldModel) else world
     report.note("bench.prompts", [p.text for p in asked])
     for k, length in enumerate(config.lengths):
         part = asked[k * config.each : (k + 1) * config.each]

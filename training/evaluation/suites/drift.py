@@ -3,7 +3,8 @@
 Brightness, saturation, sharpness and noise in every tenth of the run; the worst tenth against the
 first is the figure. Beside it the same figure of the truth under the same actions, since walking
 from a beach at noon into a forest at dusk changes a perfect picture too. A frozen world does not
-drift, so the action judge must find the last tenth at least 0.9 as obedient as the first. Also the
+drift, so the action judge must find the last tenth at least 0.9 as obedient as the first, both
+counted from chance. Also the
 distance of the classifier's features to the truth, seams at chunk boundaries, and repetition.
 
 N clips, F frames, S stills, H W pixels.
@@ -28,7 +29,7 @@ PIECE = 160
 """Frames played before all but the stills are forgotten."""
 LOOKS = ("brightness", "saturation", "sharpness", "noise")
 ENOUGH = 0.9
-"""Obedience of the last tenth over the first's from which on drift figures count."""
+"""Obedience above chance of the last tenth over the first's from which on drift figures count."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +82,8 @@ def run(world: World, config: DriftConfig, report: Report) -> None:
     _features(made, truth, report)
     _repeats(made, truth, report)
     _obeys(info.height, info.width, segments, report)
-    seams = [metrics.seam_ratio(clip, info.chunk_frames) for s in segments for clip in s.run]
-    report.figure("drift.seams", Figure.of(seams))
+    seams = [[metrics.seam_ratio(clip, info.chunk_frames) for clip in s.run] for s in segments]
+    report.figure("drift.seams", Figure.of(np.mean(seams, 0)))
     rows = np.stack([made[:, :, -1], truth[:, :, -1]], 1)
     report.sheet("drift", rows.reshape(-1, *rows.shape[3:]), columns=SEGMENTS)
 
@@ -164,7 +165,7 @@ def _features(made: np.ndarray, truth: np.ndarray, report: Report) -> None:
         gap = (judge.features(clips.reshape(-1, *clips.shape[2:])).mean(0) - middle) / spread
         distances.append(float(np.sqrt((gap**2).mean())))
     report.note("drift.feature_distance", [round(d, 4) for d in distances])
-    report.figure("drift.feature_distance.worst", Figure.of([max(distances)]))
+    report.note("drift.feature_distance.worst", round(max(distances), 4))
     report.curve("drift-features", {"distance": distances}, "tenth of the run", "to the truth")
 
 
@@ -192,36 +193,48 @@ def _obeys(height: int, width: int, segments: list[Segment], report: Report) -> 
               "strafing and turning, so none can say if the world still obeys")  # fmt: skip
         return
     found = [_agreement(judge, segment, names) for segment in segments]
-    scores = [score for score, _ in found]
-    report.note("drift.action_accuracy", [round(score, 4) for score in scores])
-    verdict, why = counts(scores[0], scores[-1], chance=found[0][1])
-    ratio = scores[-1] / scores[0]
-    report.note("drift.last_over_first_accuracy", round(ratio, 4) if np.isfinite(ratio) else None)
+    report.note("drift.action_accuracy", [round(one.accuracy, 4) for one in found])
+    report.note("drift.action_chance", [round(one.chance, 4) for one in found])
+    verdict, why = counts(found[0], found[-1])
+    ratio = found[-1].skill / found[0].skill
+    report.note("drift.last_over_first_skill", round(ratio, 4) if np.isfinite(ratio) else None)
     report.note("drift.counts", verdict)
     print(f"  drift.counts: {verdict} ({why})")
 
 
-def _agreement(
-    judge: judges.InverseDynamics, segment: Segment, names: list[str]
-) -> tuple[float, float]:
-    """Mean balanced accuracy over the channels that were pushed, and chance's; or nan."""
+@dataclass(frozen=True, kw_only=True)
+class Obedience:
+    """How well the judge finds the actions in a tenth; nan where nothing clear was pushed."""
+
+    accuracy: float
+    """Balanced, the mean over the channels that were pushed."""
+    chance: float
+    """What guessing would score: tenths differ in which ways were pushed."""
+
+    @property
+    def skill(self) -> float:
+        """0 at chance, 1 when all is right."""
+        return (self.accuracy - self.chance) / (1 - self.chance)
+
+
+def _agreement(judge: judges.InverseDynamics, segment: Segment, names: list[str]) -> Obedience:
     read = np.stack([judge.read(clip) for clip in segment.run])
     span = slice(judges.ACTED, judges.ACTED + read.shape[1])
     shown = lessons.steady(segment.actions)[:, span]
     found = judges.agreement(read, segment.actions[:, span], shown)
     asked = [found[name] for name in names if found[name]["accuracy"] is not None]
     if not asked:
-        return float("nan"), float("nan")
+        return Obedience(accuracy=float("nan"), chance=float("nan"))
     accuracy, chance = (float(np.mean([row[k] for row in asked])) for k in ("accuracy", "chance"))
-    return accuracy, chance
+    return Obedience(accuracy=accuracy, chance=chance)
 
 
-def counts(first: float, last: float, *, chance: float) -> tuple[bool | str, str]:
+def counts(first: Obedience, last: Obedience) -> tuple[bool | str, str]:
     """Whether drift figures count, from the obedience of the first and last tenth, and why."""
-    if not np.isfinite(first + last):
+    if not np.isfinite(first.accuracy + last.accuracy):
         return "not judged", "a tenth held no clear push of a judged channel; play more clips"
-    if first < chance + judges.LUCK:
+    if first.accuracy < first.chance + judges.LUCK:
         return False, "the first tenth obeys no better than chance: a frozen world does not drift"
-    if last < ENOUGH * first:
+    if last.skill < ENOUGH * first.skill:
         return False, f"the last tenth obeys less than {ENOUGH} as well as the first"
     return True, "the last tenth obeys as the first does"

@@ -8,6 +8,7 @@ weights for it are given.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -80,7 +81,7 @@ def _codec(world: World, episodes: list[Episode], report: Report) -> None:
     truth = np.stack([e.future[: again.shape[1]] for e in episodes])
     values = metrics.psnr(truth, again).mean(1)
     report.figure("fidelity.codec_psnr", Figure.of(values, unit=" dB"))
-    turns = np.array([np.abs(np.diff(e.poses[:, 4])).mean() for e in episodes])
+    turns = np.array([np.abs(_between(np.diff(e.poses[:, 4]))).mean() for e in episodes])
     fastest = turns >= np.quantile(turns, 0.75)
     report.figure("fidelity.codec_psnr_fast_turns", Figure.of(values[fastest], unit=" dB"))
 
@@ -128,12 +129,17 @@ def _lpips(
         report.figure(f"fidelity.{of}_lpips.{name}", Figure.of(far))
 
 
+def _between(degrees: Any) -> Any:
+    """The same turn within half a circle: a heading begins anew at 360."""
+    return (degrees + 180) % 360 - 180
+
+
 def _turned(picture: np.ndarray, poses: np.ndarray) -> np.ndarray:
     """The picture rotated to each later pose, [F, H, W, 3]."""
     focal = picture.shape[0] / 2 / HALF_HEIGHT
     out = []
     for pose in poses[1:]:
-        yaw = (pose[4] - poses[0, 4] + 180) % 360 - 180
+        yaw = _between(pose[4] - poses[0, 4])
         out.append(metrics.rotate(picture, yaw, pose[5] - poses[0, 5], focal))
     return np.stack(out)
 

@@ -49,12 +49,13 @@ def run(world: World, config: PromptConfig, report: Report) -> None:
     info = world.info
     judge, exam = judges.classifier(height=info.height, width=info.width)
     report.note("prompt.judge", exam)
+    report.note("prompt.unjudged", [q for q, _ in ASKED if q not in exam["judges"]])
     alone = world.from_text_alone() if isinstance(world, WorldModel) else world
     for name, language in (("trained", TRAINING), ("unseen", HELD_OUT)):
-        _from_text(alone, judge, config, name, language, report)
+        _from_text(alone, judge, exam["judges"], config, name, language, report)
         if isinstance(world, WorldModel) and world.parts.views is not None:
-            _from_text(world, judge, config, f"begun.{name}", language, report)
-    _changes(world, judge, config, report)
+            _from_text(world, judge, exam["judges"], config, f"begun.{name}", language, report)
+    _changes(world, judge, exam["judges"], config, report)
 
 
 def sentences(question: str, count: int, language: Language, seed: int) -> list[tuple[str, int]]:
@@ -105,11 +106,13 @@ FACTS = {
 def _from_text(
     world: World,
     judge: judges.Classifier,
+    passed: list[str],
     config: PromptConfig,
     name: str,
     language: Language,
     report: Report,
 ) -> None:
+    """Per question, and over those in which the judge passed its exam."""
     shown, hits_of = [], {}
     for question, count in ASKED:
         asked = sentences(question, count, language, config.seed)
@@ -119,18 +122,30 @@ def _from_text(
         made, _ = play(world, states, still)
         read = [judge.read(clip[config.settle :])[question].mean(0).argmax() for clip in made]
         hits = np.array(read) == np.array([answer for _, answer in asked])
-        report.figure(f"prompt.{name}.{question}", share(hits))
-        hits_of[question] = hits
+        kind = question if question in passed else f"unjudged.{question}"
+        report.figure(f"prompt.{name}.{kind}", share(hits))
+        hits_of[kind] = hits
         shown.append(made[:12, -1])
-    everything = np.concatenate(list(hits_of.values()))
-    report.figure(f"prompt.{name}", share(everything))
+    judged = [hits for kind, hits in hits_of.items() if kind in passed]
+    if judged:
+        report.figure(f"prompt.{name}", share(np.concatenate(judged)))
     report.sheet(f"prompt-{name.replace('.', '-')}", np.concatenate(shown), columns=12)
 
 
-def _changes(world: World, judge: judges.Classifier, config: PromptConfig, report: Report) -> None:
-    """Seconds until the judge, over half a second, holds the new fact for true."""
+def _changes(
+    world: World,
+    judge: judges.Classifier,
+    passed: list[str],
+    config: PromptConfig,
+    report: Report,
+) -> None:
+    """Seconds until the judge has held the new fact for true for half a second; changes of what
+    it failed its exam in are not asked."""
     info = world.info
-    asked = [change for change in CHANGES for _ in range(config.repeats)]
+    changes = [change for change in CHANGES if change[0] in passed]
+    asked = [change for change in changes for _ in range(config.repeats)]
+    if not asked:
+        return
     count = len(asked)
     oracle = OracleConfig(
         count=count, future=4, seed=config.seed, weathers=("cloudy",) * count, hours=(15.0,) * count
@@ -166,9 +181,16 @@ def _arrivals(seconds: np.ndarray, report: Report) -> None:
 def _agrees_after(
     judge: judges.Classifier, clip: np.ndarray, question: str, answer: str, fps: int
 ) -> float:
-    """Seconds until the judge agrees: 0 = from the first frames, infinite = never."""
+    """Seconds until the judge has agreed for half a second: 0 = it did from the first frames on,
+    infinite = never."""
     index = lessons.answer_of(question, answer)
-    right = judge.read(clip)[question].argmax(1) == index
-    span = max(1, fps // 2)
+    return held_after(judge.read(clip)[question].argmax(1) == index, max(1, fps // 2)) / fps
+
+
+def held_after(right: np.ndarray, span: int) -> float:
+    """Frames until most of `span` in a row have been right; 0 = the first ones were."""
     held = np.convolve(right, np.ones(span), "valid") >= 0.8 * span
-    return float(np.argmax(held) / fps) if held.any() else float("inf")
+    if not held.any():
+        return float("inf")
+    begin = int(np.argmax(held))
+    return float(begin + span if begin else 0)

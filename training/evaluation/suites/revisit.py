@@ -117,7 +117,7 @@ def _path(
     made = continue_past(world, episodes)
     first = np.stack([e.past[-1] for e in episodes])
     back = len(path) - 1
-    half = back // 2
+    half = back // 2 - 1  # the last frame of the way out
     midway = metrics.psnr(first, made[:, half])
     returned = metrics.psnr(first, made[:, back])
     truth = metrics.psnr(np.stack([e.future[back] for e in episodes]), made[:, back])
