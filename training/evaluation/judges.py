@@ -70,7 +70,7 @@ class JudgeConfig:
     seed: int = 5
 
 
-FACTS = JudgeConfig(worlds=1600, held_worlds=200, steps=1200, batch=48, width=24)
+FACTS = JudgeConfig(worlds=3200, held_worlds=200, steps=2600, batch=48, width=24)
 """The classifier's: three pictures of each world."""
 
 
