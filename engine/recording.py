@@ -8,6 +8,7 @@ recording and not the play.
     stage.add_sink(RolloutSink(Path("runs/walk"), world))
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -38,8 +39,11 @@ class RolloutSink:
         self._writer = RolloutWriter.open(folder, spec)
         self._branch: int | None = None
         self._parent: FrameId | None = None
-        self._episodes: dict[int, tuple[int, int]] = {}
-        """Per branch its episode and the world frame at which that began."""
+        self._episodes: dict[int, tuple[int, list[tuple[int, int]]]] = {}
+        """Per branch its episode and where each unbroken run of frames begins, as (world frame,
+        row): policy `drop` skips some."""
+        self._next = 0
+        """World frame that goes on with the run."""
 
     @property
     def high_water(self) -> int:
@@ -49,7 +53,8 @@ class RolloutSink:
     def presented(self, chunk: Chunk, offsets: range, ages_ms: Sequence[float]) -> None:
         self._raise_if_stopped()
         if self._branch is None:
-            self._begin(chunk, offsets.start)
+            self._begin(chunk)
+        self._note_run(chunk, offsets)
         rows = slice(offsets.start, offsets.stop)
         self._writer.write(
             chunk.frames[rows],
@@ -75,7 +80,7 @@ class RolloutSink:
         self._writer.close()
         self._raise_if_stopped()
 
-    def _begin(self, chunk: Chunk, offset: int) -> None:
+    def _begin(self, chunk: Chunk) -> None:
         parent, self._parent = self._locate(self._parent), None
         state = chunk.state_before
         episode = self._writer.begin_episode(
@@ -85,7 +90,14 @@ class RolloutSink:
             parent=parent,
         )
         self._branch = chunk.branch
-        self._episodes[chunk.branch] = (episode, chunk.first_frame + offset)
+        self._episodes[chunk.branch] = (episode, [])
+
+    def _note_run(self, chunk: Chunk, offsets: range) -> None:
+        _, runs = self._episodes[chunk.branch]
+        first = chunk.first_frame + offsets.start
+        if not runs or first != self._next:
+            runs.append((first, self._writer.episode_frames))
+        self._next = chunk.first_frame + offsets.stop
 
     def _end(self) -> None:
         if self._branch is not None:
@@ -96,9 +108,13 @@ class RolloutSink:
         """The episode and frame number of a presented frame, if this dataset holds it."""
         if frame is None or frame.branch not in self._episodes:
             return None
-        episode, begun = self._episodes[frame.branch]
-        number = frame.chunk * self._world.info.chunk_frames + frame.offset - begun
-        return (episode, number) if number >= 0 else None
+        episode, runs = self._episodes[frame.branch]
+        number = frame.chunk * self._world.info.chunk_frames + frame.offset
+        run = bisect_right(runs, number, key=lambda run: run[0])
+        if run == 0:
+            return None
+        first, row = runs[run - 1]
+        return episode, row + number - first
 
     def _raise_if_stopped(self) -> None:
         if self._writer.error:

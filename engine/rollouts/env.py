@@ -38,7 +38,8 @@ class WorldEnv(gym.Env):
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """A new episode. Options: `prompt`, `image`, `clip` (uint8), `state`, `seed`.
 
-        A `state` is `info["state"]` of an earlier step, or bytes of `World.save_state`.
+        A `state` is `info["state"]` of an earlier step, or bytes of `World.save_state`. A scene
+        runs from its beginning over a `state`, an `image` or a `clip` in place of its own.
         """
         super().reset(seed=seed)
         drawn = int(self.np_random.integers(2**31)) if seed is None else seed

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from engine.rollouts.lines import Line, LineChunk
 from engine.rollouts.recorder import Recorder
 from engine.rollouts.spaces import Actions, Pictures
 from helios_core.world_api import World
+
+if TYPE_CHECKING:
+    from engine.opening import Opening
 
 OPTIONS = ("prompt", "image", "clip", "state", "seed")
 
@@ -102,29 +105,35 @@ class EnvLine:
         self._chunk, self._offset, self.steps = None, 0, 0
 
     def _start(self, options: Mapping[str, Any]) -> Line:
+        """Of the beginnings that are given, a state or a picture comes before the scene's own."""
         world, config = self.world, self.config
         state, prompt = options.get("state"), options.get("prompt")
+        pictures = {name: options.get(name) for name in ("image", "clip")}
+        pictured = any(picture is not None for picture in pictures.values())
+        if state is not None and pictured:
+            raise ValueError("reset begins from a state, or from an image or clip: give one")
+        opening = self._open_scene(prompt) if config.scene else None
         if state is not None:
-            handed = isinstance(state, StateHandle)
-            line = Line(world, state.state if handed else world.load_state(state))
-            if prompt is not None:
-                line.ask(prompt)
-            return line
-        if config.scene:
-            from engine.opening import OpeningConfig, open_play
+            begun = state.state if isinstance(state, StateHandle) else world.load_state(state)
+            asked = prompt
+        elif opening is not None and not pictured:
+            begun, asked = opening.place.state, opening.prompt
+        else:
+            own = config.prompt if opening is None else opening.place.state.prompt.text
+            text = own if prompt is None else prompt
+            begun, asked = world.start(seed=self.seed, prompt=text, **pictures), None
+        line = Line(world, begun, opening and opening.director)
+        if asked is not None:
+            line.ask(asked)
+        return line
 
-            opening = open_play(
-                OpeningConfig(
-                    what=config.scene, pack=world.info.name, prompt=prompt, seed=self.seed
-                ),
-                world=world,
-            )
-            return Line(world, opening.place.state, opening.director)
-        text = config.prompt if prompt is None else prompt
-        begun = world.start(
-            seed=self.seed, prompt=text, image=options.get("image"), clip=options.get("clip")
+    def _open_scene(self, prompt: str | None) -> "Opening":
+        from engine.opening import OpeningConfig, open_play
+
+        config = OpeningConfig(
+            what=self.config.scene, pack=self.world.info.name, prompt=prompt, seed=self.seed
         )
-        return Line(world, begun)
+        return open_play(config, world=self.world)
 
     @property
     def wants_chunk(self) -> bool:
@@ -132,7 +141,10 @@ class EnvLine:
         return self._chunk is None or self._offset == len(self._chunk.frames)
 
     def take(self, chunk: LineChunk) -> None:
-        """The chunk that the next steps show."""
+        """The chunk that the next steps show. Where a scene loaded what it had saved, the log
+        begins another episode, as that of windowed play does: it continues no frame of this one."""
+        if self._chunk is not None and chunk.state_before is not self._chunk.state_after:
+            self._end_log()
         keep = self.config.stack
         old = self._recent if self._chunk is not None else chunk.frames[:0]
         self._chunk, self._offset, self._recent = chunk, 0, old[-keep:]

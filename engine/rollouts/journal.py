@@ -164,7 +164,10 @@ class JournalView:
 
 
 def read_journal(folder: Path) -> JournalView | None:
-    """Read what is whole; None if there is no journal, or it died before its first chunk."""
+    """Read what is whole; None if there is no journal, or it died before its first chunk.
+
+    A FileNotFoundError if a file is gone, as when a writer publishes the journal meanwhile.
+    """
     try:
         header = json.loads((folder / HEADER).read_text("utf-8"))
     except FileNotFoundError:
@@ -206,6 +209,8 @@ def _batches(path: Path) -> Iterator[pa.RecordBatch]:
     try:
         with pa.OSFile(str(path), "rb") as file, pa.ipc.open_stream(file) as stream:
             yield from stream
+    except FileNotFoundError:
+        raise
     except (pa.ArrowInvalid, OSError):
         return  # the torn end of a killed recording
 

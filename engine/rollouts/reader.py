@@ -15,6 +15,7 @@ import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -23,7 +24,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from engine.rollouts.journal import JournalView, read_journal
+from engine.rollouts.journal import HEADER, JournalView, read_journal
 from engine.rollouts.latents import read_latents, unpacked
 from engine.rollouts.layout import Layout, Part, read_record
 from engine.rollouts.publish import read_tasks
@@ -79,9 +80,11 @@ class RolloutDataset:
         """Use `open`."""
         self.root = root
         self._layout = Layout(root)
+        journal = _live_journal(self._layout)
         self.spec, parts = read_record(self._layout)
         self._tasks = list(read_tasks(self._layout))
-        self._journal = self._live_journal(parts)
+        published = journal is not None and any(p.number == journal.part for p in parts)
+        self._journal = None if published else journal
         episodes = [e for p in parts for e in self._published(p)]
         self.episodes: tuple[Episode, ...] = (*episodes, *_journaled(self._journal))
         self._journal_copy: Any = None
@@ -136,7 +139,9 @@ class RolloutDataset:
             return None
         if self._journal is not None and info.part == self._journal.part:
             path = next(e.state for e in self._journal.episodes if e.index == episode)
-            return None if path is None else path.read_bytes()
+            assert path is not None, "an episode that has a state has its file"
+            with suppress(FileNotFoundError):  # the part was published since
+                return path.read_bytes()
         table = pq.read_table(
             self._layout.states(info.part), filters=[("episode_index", "==", episode)]
         )
@@ -147,9 +152,13 @@ class RolloutDataset:
         info, shape = self._episode(episode), self.spec.latents
         if shape is None:
             raise ValueError(f"{self.root} was recorded without latents")
-        if self._journal is not None and info.part == self._journal.part:
+        if self._journal is None or info.part != self._journal.part:
+            return read_latents(self._layout.latents(info.part), episode, shape)
+        try:
             return unpacked(self._journal.latents(), episode, shape)
-        return read_latents(self._layout.latents(info.part), episode, shape)
+        except FileNotFoundError:  # the part was published since, maybe with more chunks
+            found = read_latents(self._layout.latents(info.part), episode, shape)
+            return {k: found[k] for k in np.unique(self._rows(episode)["chunk"]).tolist()}
 
     def windows(
         self,
@@ -168,10 +177,6 @@ class RolloutDataset:
         if not 0 <= index < len(self.episodes):
             raise ValueError(f"no episode {index}; this dataset has {len(self.episodes)}")
         return self.episodes[index]
-
-    def _live_journal(self, parts: list[Part]) -> JournalView | None:
-        view = read_journal(self._layout.journal)
-        return None if view is None or any(p.number == view.part for p in parts) else view
 
     def _published(self, part: Part) -> Iterator[Episode]:
         row = 0
@@ -204,7 +209,10 @@ class RolloutDataset:
             return VideoReader(self._layout.video(part), fps=self.spec.fps)
         self._journal_copy = tempfile.TemporaryDirectory(prefix="helios-journal-")
         path = Path(self._journal_copy.name) / "video.mp4"
-        copy_packets([(journal.video, journal.rows.num_rows)], path)
+        try:
+            copy_packets([(journal.video, journal.rows.num_rows)], path)
+        except FileNotFoundError:  # the part was published since; its first frames are the same
+            path = self._layout.video(part)
         return VideoReader(path, fps=self.spec.fps)
 
     def _load_rows(self, episode: int) -> dict[str, np.ndarray]:
@@ -289,6 +297,17 @@ def _numpy(column: pa.ChunkedArray, size: int) -> np.ndarray:
         return np.array(column.to_numpy())
     joined = pa.concat_arrays(column.chunks)
     return np.array(joined.flatten().to_numpy(zero_copy_only=False).reshape(-1, size))
+
+
+def _live_journal(layout: Layout) -> JournalView | None:
+    """The journal; None too if its writer removes it while it is read, the header first. The
+    record must be read after it, so that what was published in between is found there."""
+    try:
+        return read_journal(layout.journal)
+    except FileNotFoundError:
+        if (layout.journal / HEADER).exists():
+            raise
+        return None
 
 
 def _journaled(view: JournalView | None) -> Iterator[Episode]:

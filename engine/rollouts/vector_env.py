@@ -54,6 +54,7 @@ class WorldVectorEnv(VectorEnv):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._ended = np.zeros(num_envs, bool)
+        self._options: dict[str, Any] = {}
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict | None = None

@@ -153,6 +153,27 @@ def test_a_rewind_ends_the_episode_and_names_the_parent_frame(tmp_path):
     assert [e.header.parent for e in episodes] == [None, (0, 11), (1, 3), None]
 
 
+def test_a_parent_frame_counts_the_frames_that_were_shown(tmp_path):
+    """Policy `drop` shows a late chunk from a later frame on."""
+    from engine.rollouts.reader import RolloutDataset
+
+    rig = Rig(tmp_path)
+    rig.stage.add_sink(RolloutSink(tmp_path / "roll", rig.world))
+    for dropped in (1, 0, 2, 3):
+        window, _ = rig.intake.latch(0.0, frames=4, first_frame=0)
+        chunk = rig.maker.begin(window, typed_prompt=None, now=0).finish()
+        for offset in range(dropped, 4):
+            rig.stage.present(chunk, offset, age_ms=0.0)
+    for last in (3, 2, 1, 0):
+        rig.stage.leave(FrameId(0, last, 3))
+        rig.maker.jump(Place(state=rig.world.start(seed=0)))
+        rig.run(4)
+    rig.stage.close()
+    episodes = RolloutDataset.open(tmp_path / "roll").episodes
+    assert [e.length for e in episodes] == [10, 4, 4, 4, 4]
+    assert [e.header.parent for e in episodes[1:]] == [(0, 9), (0, 8), (0, 6), (0, 2)]
+
+
 def test_a_bad_folder_is_a_message(tmp_path):
     rig = Rig(tmp_path)
     (tmp_path / "file").write_text("")

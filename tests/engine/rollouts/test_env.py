@@ -16,6 +16,7 @@ from helios_core.null_world import NullWorld
 from helios_core.packs.build import assemble
 from helios_core.packs.builtin import random_manifest, random_modules
 from tests.engine.rollouts.scenes import CHUNK, HEIGHT, WIDTH, small_world
+from tests.engine.test_opening import saved_in
 
 ID = "engine.rollouts:helios/World-v0"
 
@@ -235,6 +236,65 @@ triggers:
             assert one.step(still | {"jump": 1})[4]["chunk"] == chunk
 
 
+CAMP = """\
+title: A test
+prompts: {meadow: a meadow at noon}
+timeline:
+  - {at: 0s, save: camp}
+  - {at: 1s, load: camp}
+"""
+
+
+def test_a_load_begins_an_episode_of_the_log(tmp_path):
+    (tmp_path / "scene.yaml").write_text(CAMP)
+    record = str(tmp_path / "a")
+    env = make(scene=str(tmp_path / "scene.yaml"), record=record, reward=walked).unwrapped
+    env.reset(seed=0)
+    chunks = [env.step(env.action_space.sample())[4]["chunk"] for _ in range(7)]
+    assert chunks == [1, 2, 3, 4, 0, 1, 2]
+    env.close()
+    data = RolloutDataset.open(record)
+    logged = [(e.length, e.header.parent) for e in data.episodes]
+    assert logged == [(5 * CHUNK, None), (3 * CHUNK, None)]
+    assert all(verify(env.world, data, e).identical for e in (0, 1))
+
+
+class Begun(NullWorld):
+    """A world that keeps how it was started."""
+
+    def start(self, **how):
+        self.how = how
+        return super().start(**how)
+
+
+def test_a_scene_runs_over_the_beginning_that_was_asked_for(tmp_path):
+    (tmp_path / "scene.yaml").write_text(CAMP)
+    world = Begun(height=HEIGHT, width=WIDTH, chunk_frames=CHUNK)
+    env = make(pack=lambda: world, scene=str(tmp_path / "scene.yaml"))
+    image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    for prompt, text in ((None, "a meadow at noon"), ("snow", "snow")):
+        env.reset(seed=3, options={"image": image, "prompt": prompt})
+        assert world.how["image"] is image
+        assert (world.how["prompt"], world.how["seed"]) == (text, 3)
+    env.reset(options={"clip": image[None]})
+    assert world.how["clip"].shape == (1, HEIGHT, WIDTH, 3)
+    handle = env.step(env.action_space.sample())[4]["state"]
+    _, info = env.reset(options={"state": handle})
+    chunks = [info["chunk"]] + [env.step(env.action_space.sample())[4]["chunk"] for _ in range(5)]
+    assert chunks == [2, 3, 4, 5, 6, 2], "the scene loads what it saved a second before"
+    with pytest.raises(ValueError, match="give one"):
+        env.reset(options={"state": handle, "image": image})
+
+
+def test_a_prompt_reaches_a_scene_that_goes_on_from_a_session(tmp_path):
+    saved_in(tmp_path, "")
+    scene = tmp_path / "scene.yaml"
+    scene.write_text("title: A test\nprompts: {snow: snow}\nstart: {session: s.helios}\n")
+    env = make(pack="null", scene=str(scene))
+    texts = [env.reset(options={"prompt": p})[1]["prompt"] for p in (None, "lava")]
+    assert texts == ["a meadow at noon", "lava"]
+
+
 def test_wrappers_for_time_and_frames_work():
     from gymnasium.wrappers import FrameStackObservation, TimeLimit
 
@@ -291,6 +351,16 @@ def test_vector_states_copy_one_moment_to_every_world():
     moment = envs.get_state()[1]
     observations = envs.set_state([moment] * 3)
     assert (observations == observations[0]).all()
+
+
+def test_vector_states_need_no_reset_before():
+    moment = make_vec(1).unwrapped
+    moment.reset(seed=0)
+    envs = make_vec(2, max_steps=1).unwrapped
+    envs.set_state(moment.get_state() * 2)
+    *_, truncated, _ = envs.step(envs.action_space.sample())
+    assert truncated.all()
+    assert envs.step(envs.action_space.sample())[4]["chunk"].tolist() == [0, 0]
 
 
 def test_vector_wrappers_work():

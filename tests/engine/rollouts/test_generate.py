@@ -1,4 +1,4 @@
-"""Rollouts by the thousand, in small: merges, workers, and workers that are killed."""
+"""Rollouts by the thousand, in small: workers, and workers that are killed."""
 
 import json
 import os
@@ -12,63 +12,14 @@ import numpy as np
 import pytest
 
 from engine.rollouts.generate import GenerateConfig, generate, make_shard
-from engine.rollouts.layout import Layout, read_record, write_json
-from engine.rollouts.merge import merge
+from engine.rollouts.layout import write_json
 from engine.rollouts.policies import POLICIES, make_policy
 from engine.rollouts.reader import RolloutDataset
 from engine.rollouts.replay import verify
-from engine.rollouts.writer import RolloutWriter
 from helios_core.packs import load_world
-from tests.engine.rollouts.scenes import (
-    CHUNK,
-    record_dataset,
-    record_episode,
-    small_spec,
-    small_world,
-)
+from tests.engine.rollouts.scenes import CHUNK, small_world
 
 CONFIG = GenerateConfig(pack="random", episodes=5, chunks=2, batch=2, seed=10)
-
-
-def test_a_merge_keeps_frames_states_and_parents(tmp_path):
-    record_dataset(tmp_path / "other", [2])
-    world, truth = small_world(), []
-    for name in ("a", "b"):
-        for k in range(2):
-            with RolloutWriter.open(tmp_path / name, small_spec(world)) as writer:
-                parent = (0, 3) if k else None
-                truth.append(record_episode(writer, world, chunks=2 + k, seed=k, parent=parent))
-    sources = [(name, tmp_path / name) for name in ("a", "b")]
-    merge(tmp_path / "all", sources)
-    data = RolloutDataset.open(tmp_path / "all")
-    assert [e.length for e in data.episodes] == [2 * CHUNK, 3 * CHUNK] * 2
-    assert [e.header.parent for e in data.episodes] == [None, (0, 3), None, (2, 3)]
-    assert len(read_record(Layout(tmp_path / "all"))[1]) == 1, "one part of four"
-    for i, frames in enumerate(truth):
-        assert np.abs(data.read(i).frames.astype(int) - frames).mean() < 10
-        assert verify(world, data, i).identical
-    merge(tmp_path / "all", sources)
-    assert len(RolloutDataset.open(tmp_path / "all").episodes) == 4, "merged twice, there once"
-    with pytest.raises(ValueError, match="does not fit"):
-        merge(tmp_path / "all", [("other", tmp_path / "other")])
-
-
-def test_a_merge_goes_on_where_it_was_killed(tmp_path):
-    world = small_world()
-    for k in range(3):
-        with RolloutWriter.open(tmp_path / "a", small_spec(world)) as writer:
-            record_episode(writer, world, chunks=1, seed=k, parent=(0, 0) if k else None)
-
-    def killed(episodes):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        merge(tmp_path / "all", [("a", tmp_path / "a")], part_bytes=1, on_part=killed)
-    assert len(RolloutDataset.open(tmp_path / "all").episodes) == 1
-    merge(tmp_path / "all", [("a", tmp_path / "a")], part_bytes=1)
-    data = RolloutDataset.open(tmp_path / "all")
-    assert [e.header.seed for e in data.episodes] == [0, 1, 2]
-    assert data.episodes[2].header.parent == (0, 0)
 
 
 def _check(root, chunks=2):

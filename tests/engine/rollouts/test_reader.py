@@ -1,6 +1,9 @@
 """The reader: random windows that resume exactly, journals read as they are, clear refusals."""
 
+import importlib
 import pickle
+import threading
+import time
 from itertools import islice
 
 import numpy as np
@@ -96,3 +99,65 @@ def test_a_recording_is_readable_while_it_goes_on(tmp_path):
         assert world.load_state(data.state(0)).chunk == 0
         assert window.prompts[8] == "snow"
     assert RolloutDataset.open(tmp_path / "a").read(0).frames.shape == truth.shape
+
+
+def _recording(folder, *, latents=(1, 1, 2, 2)):
+    """A recording under way, its first episode stored and one frame of it still to be filmed."""
+    world = small_world()
+    writer = RolloutWriter.open(folder, small_spec(world, latents=latents))
+    state = world.start(seed=0)
+    for k in range(2):
+        writer.begin_episode(prompt="", seed=0, state=b"start %d" % k)
+        for chunk in range(3):
+            none = world.info.spec.zeros(CHUNK)
+            state, frames = world.advance(state, none)
+            kept = np.full(latents, 10 * k + chunk, np.float32)
+            writer.write(frames, none, none, prompt=str(k), chunk=chunk, latents=kept)
+        if k == 0:
+            writer.end_episode()
+    while writer.status.chunks_stored < 6:
+        time.sleep(0.001)
+    return writer
+
+
+def _check_as_of_then(data):
+    """Both episodes whole, or the second without its newest chunk."""
+    first, second = data.episodes
+    assert first.length == 3 * CHUNK and second.length in (2 * CHUNK, 3 * CHUNK)
+    for k, e in enumerate(data.episodes):
+        assert data.read(e.index).frames.shape[0] == e.length
+        assert data.columns(e.index)["prompt"].tolist() == [str(k)] * e.length
+        assert data.state(e.index) == b"start %d" % k
+        kept = data.latents(e.index)
+        assert {c: v.max() for c, v in kept.items()} == {
+            c: 10 * k + c for c in range(e.length // CHUNK)
+        }
+
+
+def test_what_was_open_while_the_writer_closed_stays_readable(tmp_path):
+    writer = _recording(tmp_path / "a")
+    data = RolloutDataset.open(tmp_path / "a")
+    writer.close()
+    assert not (tmp_path / "a/journal").exists()
+    assert data.episodes[1].length == 2 * CHUNK
+    _check_as_of_then(data)
+
+
+@pytest.mark.parametrize(
+    "moment", ["journal.count_fragments", "journal.keys", "reader.read_record"]
+)
+def test_a_publication_while_the_dataset_is_opened_hides_nothing(tmp_path, monkeypatch, moment):
+    writer = _recording(tmp_path / "a")
+    module, name = moment.split(".")
+    module = importlib.import_module(f"engine.rollouts.{module}")
+    original = getattr(module, name)
+
+    def meanwhile(*arguments):
+        if threading.current_thread() is not threading.main_thread():
+            return original(*arguments)
+        before = original(*arguments) if name == "read_record" else None
+        writer.close()
+        return before or original(*arguments)
+
+    monkeypatch.setattr(module, name, meanwhile)
+    _check_as_of_then(RolloutDataset.open(tmp_path / "a"))
