@@ -5,6 +5,7 @@ One record per presented chunk. A rewind cuts it, a save reads it whole.
     log = InputLog(spec, frames=4); log.append(chunk); log.keep(10); log.history()
 """
 
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -48,9 +49,9 @@ class InputLog:
                 prompts.get(n),
             )
 
-    def history(self) -> InputHistory:
-        """Everything, as arrays."""
-        records = list(self._tape.forward())
+    def history(self, chunks: int | None = None) -> InputHistory:
+        """The first so many chunks, or everything, as arrays."""
+        records = list(islice(self._tape.forward(), chunks))
         actions = np.zeros((len(records), *self._shape), np.float32)
         texts = [(n, record.header[2]) for n, record in enumerate(records)]
         for n, record in enumerate(records):

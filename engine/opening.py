@@ -261,19 +261,21 @@ def _read_what(
     if not config.what:
         return None, None
     from engine.scenes.load import load_scene
+    from engine.scenes.packs import pack_facts
 
     on_loading(f"reading {config.what}", 0.0)
     path = Path(config.what)
     if not path.is_file():
         raise ValueError(f"{path}: no such scene or session")
     if not is_session(path):
-        scene = load_scene(path)
+        scene = load_scene(path, packs=lambda name: pack_facts(config.pack or name))
         start = scene.scene.start.session
         return scene, None if start is None else read_session(start.resolve_in(scene.folder))
     saved = read_session(path)
     if not saved.scene:
         return None, saved
-    return load_scene(find_scene(saved.scene, path)), saved
+    pack = config.pack or saved.pack
+    return load_scene(find_scene(saved.scene, path), packs=lambda name: pack_facts(pack)), saved
 
 
 def _place(

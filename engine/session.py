@@ -25,7 +25,13 @@ from engine.present.api import Overlay, Presenter
 from engine.producer import Producer
 from engine.recording import source_of
 from engine.rewind import RewindConfig, RewindStore
-from engine.session_file import SavedSession, read_session, refuse_other_world, write_session
+from engine.session_file import (
+    InputHistory,
+    SavedSession,
+    read_session,
+    refuse_other_world,
+    write_session,
+)
 from engine.stage import Stage
 from engine.studio import Studio, StudioConfig
 from engine.video import png_bytes
@@ -66,7 +72,9 @@ class Session:
         clock: Clock,
         draw: Callable[[np.ndarray, Sequence[Overlay]], np.ndarray],
         config: SessionConfig | None = None,
+        history: InputHistory | None = None,
     ) -> None:
+        """`history` is the input that led to `place`, when a saved session goes on."""
         self.config = config or SessionConfig()
         self.world, self.clock, self.presenter = world, clock, presenter
         info = world.info
@@ -90,6 +98,9 @@ class Session:
         # A reset needs the director as it is now, which a plain start does not spell out.
         begun = director.snapshot() if place.director is None else place.director
         self._start = replace(place, director=begun)
+        self._history = history
+        if history is not None:
+            self.log.restore(history)
         self._shown: Chunk | None = None
         self._serial = -1
         self._saved: Path | None = None
@@ -181,7 +192,7 @@ class Session:
     def reset(self) -> None:
         """Back to where the session began."""
         self._leave_for(self._start)
-        self._forget_past()
+        self._forget_past(self._history)
 
     def save(self, path: Path | None = None) -> Path | None:
         """Keep the place after the chunk on the screen in a file."""
@@ -197,7 +208,7 @@ class Session:
             spec=info.spec,
             state=self.world.save_state(chunk.state_after),
             director=chunk.director_after,
-            history=self.log.history(),
+            history=self.log.history(self._logged + 1),
             thumbnail=png_bytes(self.picture[0]),
             scene=self.config.scene,
             source=source_of(self.world),
@@ -217,8 +228,7 @@ class Session:
         refuse_other_world(saved, self.world.info, path)
         place = Place(state=self.world.load_state(saved.state), director=saved.director)
         self._leave_for(place)
-        self._forget_past()
-        self.log.restore(saved.history)
+        self._forget_past(saved.history)
         self._saved = path
         self.say(f"loaded {path}")
 
@@ -237,13 +247,13 @@ class Session:
         """Go on as a new branch from the beginning of the chunk on the screen."""
         if not self.rewinding or self._shown is None:
             return
-        chunk, cut = self._shown, self.store.end - self._serial
+        chunk, kept = self._shown, self._logged
         self.rewinding = False
         parent = self.store.last_frame(self._serial - 1)
         self._leave_for(Place(state=chunk.state_before, director=chunk.director_before))
         self.stage.leave(parent)
         self.store.forget_from(self._serial)
-        self.log.keep(self.log.chunks - cut)
+        self.log.keep(kept)
 
     def _leave_for(self, place: Place) -> None:
         """End this line of play and begin another; what was under way is never shown."""
@@ -254,9 +264,17 @@ class Session:
         self.intake.forget(self.clock.now())
         self._shown = None
 
-    def _forget_past(self) -> None:
+    @property
+    def _logged(self) -> int:
+        """Chunks of the input log before the one on the screen; a full disk kept fewer."""
+        return max(0, self.log.chunks - (self.store.end - self._serial))
+
+    def _forget_past(self, history: InputHistory | None) -> None:
+        """Another line of play begins, with the input that led to its first place."""
         self.store.forget_from(self.store.begin)
         self.log.keep(0)
+        if history is not None:
+            self.log.restore(history)
 
     def _quit(self) -> None:
         self.quit = True

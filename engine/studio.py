@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from engine.recording import RolloutSink
 from engine.stage import Stage
 from engine.video import Film, png_bytes
 from helios_core.world_api import World
+
+Owner = Literal["player", "scene"]
+"""Who asked for a recording. Each has one at a time, and neither ends the other's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,22 +49,25 @@ class Studio:
         self._folder = config.folder
         self._latents = config.latents
         self._say = say
-        self._recording: RolloutSink | None = None
+        self._recordings: dict[Owner, tuple[RolloutSink, Path]] = {}
         self._recording_folder: Path | None = None
+        """The player's last one, which F8 goes on with."""
         self._shots: Counter[str] = Counter()
 
     @property
     def recording(self) -> bool:
-        return self._recording is not None and self._stage.has_sink(self._recording)
+        """Anybody's is under way."""
+        return any(self._records(owner) for owner in self._recordings)
 
     def obey(self, effect: Effect, chunk: Chunk) -> None:
         """Do what a scene asks at a chunk's first frame; other effects are not for us."""
         if isinstance(effect, Screenshot):
             self.screenshot(chunk.frames[0], effect.name)
         elif isinstance(effect, StartRecording):
-            self._attempt(lambda: self.start_recording(self._folder / effect.dir))
+            folder = self._folder / effect.dir
+            self._attempt(lambda: self.start_recording(folder, owner="scene"))
         elif isinstance(effect, StopRecording):
-            self.stop_recording()
+            self.stop_recording(owner="scene")
 
     def toggle_film(self) -> None:
         """F10: begin an mp4 of what the screen shows, or finish it."""
@@ -77,30 +84,35 @@ class Studio:
 
     def toggle_recording(self) -> None:
         """F8: begin a rollout recording, or finish it; one dataset per session folder."""
-        if self.recording:
+        if self._records("player"):
             self.stop_recording()
         else:
             folder = self._recording_folder or self._unused("rollout", "")
             self._attempt(lambda: self.start_recording(folder))
 
-    def start_recording(self, folder: Path) -> None:
+    def start_recording(self, folder: Path, *, owner: Owner = "player") -> None:
         """Record into a dataset; one that is there already gets more episodes.
 
         A dataset of another kind is a ValueError, a folder that cannot be written an OSError.
         """
-        self.stop_recording()
-        self._recording = RolloutSink(folder, self._world, latents=self._latents)
-        self._stage.add_sink(self._recording)
-        self._recording_folder = folder
+        self.stop_recording(owner=owner)
+        sink = RolloutSink(folder, self._world, latents=self._latents)
+        self._stage.add_sink(sink)
+        self._recordings[owner] = sink, folder
+        if owner == "player":
+            self._recording_folder = folder
         self._say(f"recording {folder}")
 
-    def stop_recording(self) -> None:
-        recording, self._recording = self._recording, None
-        if recording is None or not self._stage.has_sink(recording):
+    def stop_recording(self, *, owner: Owner = "player") -> None:
+        sink, folder = self._recordings.pop(owner, (None, None))
+        if sink is None or not self._stage.has_sink(sink):
             return
-        if self._stage.drop_sink(recording):
-            waited = recording.high_water
-            self._say(f"recording saved: {self._recording_folder} (at most {waited} chunks waited)")
+        if self._stage.drop_sink(sink):
+            self._say(f"recording saved: {folder} (at most {sink.high_water} chunks waited)")
+
+    def _records(self, owner: Owner) -> bool:
+        """Its recording goes on: a full disk may have ended it."""
+        return owner in self._recordings and self._stage.has_sink(self._recordings[owner][0])
 
     def screenshot(self, frame: np.ndarray, name: str = "") -> None:
         """F12: a PNG of a frame, with what lies over it if the caller drew that."""

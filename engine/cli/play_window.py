@@ -116,9 +116,8 @@ def play_session(
             scene=scene_name(scene.path) if scene else "",
             fps=opening.fps,
         ),
+        history=opening.history,
     )
-    if opening.history is not None:
-        session.log.restore(opening.history)
     if opening.prompt is not None:
         session.intake.take([PromptEntered(opening.prompt, clock.now())])
     if args.record is not None:

@@ -43,9 +43,11 @@ def run(args: argparse.Namespace) -> int:
     from engine.opening import OpeningConfig
     from engine.render import RenderConfig, render
     from engine.scenes.load import load_scene
+    from engine.scenes.packs import pack_facts
 
     if args.frames is None:
-        _refuse_endless(load_scene(args.scene))
+        scene = load_scene(args.scene, packs=lambda name: pack_facts(args.pack or name))
+        _refuse_endless(scene)
     opening = OpeningConfig(
         what=str(args.scene),
         pack=args.pack,

@@ -19,13 +19,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from engine.scenes.draw import timeline_sheet
     from engine.scenes.load import load_scene
+    from engine.scenes.packs import pack_facts
 
     out = args.out or Path(f"{args.scene.stem}.timeline.svg")
     if out.suffix not in (".svg", ".png"):
         raise ValueError(f"{out} is neither an .svg nor a .png")
     if not 1 <= args.fps <= 240:
         raise ValueError("--fps is a number from 1 to 240")
-    sheet = timeline_sheet(load_scene(args.scene).scene, args.fps)
+    sheet = timeline_sheet(load_scene(args.scene, packs=pack_facts).scene, args.fps)
     if out.suffix == ".svg":
         out.write_text(sheet.svg(), encoding="utf-8")
     else:

@@ -25,7 +25,7 @@ from typing import Any
 import yaml
 
 from engine.input import names
-from helios_core.actions import ActionSpec
+from helios_core.actions import ActionSpec, Channel
 
 DEFAULT_CHANNELS: dict[str, tuple[str, ...]] = {
     "move_forward": ("w", "-s", "pad.left_y"),
@@ -120,6 +120,24 @@ class Binding:
     def __str__(self) -> str:
         size = abs(self.scale)
         return ("-" if self.scale < 0 else "") + self.input + ("" if size == 1 else f"*{size:g}")
+
+
+def refuse_for_channel(channel: Channel, binding: Binding) -> None:
+    """A ValueError for motion that drives a button."""
+    if channel.kind == "button" and binding.input in names.MOUSE_COUNTS:
+        raise ValueError(
+            f"{channel.name} is a button and {binding.input} is motion; bind a key, "
+            "a mouse button or mouse.wheel_up"
+        )
+
+
+def refuse_for_command(binding: Binding) -> None:
+    """A command is given by a press, and neither a stick nor the mouse's motion is one."""
+    if binding.input in (*names.MOUSE_COUNTS, *(f"pad.{axis}" for axis in names.PAD_STICKS)):
+        raise ValueError(
+            f"{binding.input!r} is motion and gives no command; bind a key, a button, the wheel "
+            "or a trigger"
+        )
 
 
 _Bound = tuple[Binding, ...]
@@ -236,7 +254,12 @@ def _apply(base: Bindings, layer: Mapping[str, Any], where: str, *, strict: bool
     channels, notes = _split_foreign(_section(layer, "channels", where), base, where, strict)
     commands = _section(layer, "commands", where)
     _known(commands, base.commands, f"{where}, commands")
-    _refuse_motion(commands, where)
+    for command, bound in commands.items():
+        for binding in bound:
+            try:
+                refuse_for_command(binding)
+            except ValueError as error:
+                raise ValueError(f"{where}, {command}: {error}") from error
     owner = _owners({**channels, **commands}, where)
     kept: dict[str, _Bound] = {}
     for target, bound in (*base.channels.items(), *base.commands.items()):
@@ -304,18 +327,6 @@ def _known(entries: Any, known: Iterable[str], where: str) -> None:
             near = get_close_matches(str(name), list(known), n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"it knows {', '.join(known)}"
             raise ValueError(f"{where}: unknown key {name!r}; {hint}")
-
-
-def _refuse_motion(commands: Mapping[str, _Bound], where: str) -> None:
-    """A command is given by a press, and neither a stick nor the mouse's motion is one."""
-    moving = (*names.MOUSE_COUNTS, *(f"pad.{axis}" for axis in names.PAD_STICKS))
-    for command, bound in commands.items():
-        for binding in bound:
-            if binding.input in moving:
-                raise ValueError(
-                    f"{where}, {command}: {binding.input!r} is motion and gives no command; bind "
-                    "a key, a button, the wheel or a trigger"
-                )
 
 
 def _owners(targets: Mapping[str, _Bound], where: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from engine.input.bindings import Binding, Bindings
+from engine.input.bindings import Binding, Bindings, refuse_for_channel
 from engine.input.events import (
     DeviceEvent,
     FocusLost,
@@ -56,11 +56,7 @@ class InputMapper:
         """Other bindings from the next window on."""
         for channel in self.spec.channels:
             for binding in bindings.channels.get(channel.name, ()):
-                if channel.kind == "button" and binding.input in MOUSE_COUNTS:
-                    raise ValueError(
-                        f"{channel.name} is a button and {binding.input} is motion; bind a key, "
-                        "a mouse button or mouse.wheel_up"
-                    )
+                refuse_for_channel(channel, binding)
         self.bindings = bindings
 
     def feed(self, events: Sequence[DeviceEvent]) -> None:

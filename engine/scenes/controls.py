@@ -112,12 +112,17 @@ class Ramp:
     """Scene frame from which it goes back to 1; None for never."""
 
     def at(self, frame: int) -> float:
-        share = eased((frame - self.start + 1) / self.over, self.ease) if self.over else 1.0
-        there = self.begin + (self.factor - self.begin) * share
         if self.stop is None or frame < self.stop:
-            return there
-        back = eased((frame - self.stop + 1) / self.over, self.ease) if self.over else 1.0
-        return self.factor + (1.0 - self.factor) * back
+            return self._there(frame)
+        reached = self._there(self.stop - 1)
+        return reached + (1.0 - reached) * self._share(frame - self.stop)
+
+    def _there(self, frame: int) -> float:
+        """The factor on its way from the beginning."""
+        return self.begin + (self.factor - self.begin) * self._share(frame - self.start)
+
+    def _share(self, since: int) -> float:
+        return eased((since + 1) / self.over, self.ease) if self.over else 1.0
 
     def over_at(self, frame: int) -> bool:
         """It has gone back to 1 for good."""

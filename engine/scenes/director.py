@@ -72,7 +72,7 @@ class SceneDirector:
     def __init__(self, file: SceneFile, info: WorldInfo) -> None:
         self.info = info
         self.file = file
-        _require_channels(file.scene, info)
+        require_channels(file.scene, info)
         self.memory = SceneMemory.begin(file.scene)
 
     @property
@@ -87,7 +87,7 @@ class SceneDirector:
 
     def replace(self, file: SceneFile) -> None:
         """Go on with an edited scene from the same moment; refuse one that this world lacks."""
-        _require_channels(file.scene, self.info)
+        require_channels(file.scene, self.info)
         self.file = file
         self.memory = self.memory.fitted(file.scene)
 
@@ -191,7 +191,7 @@ class SceneDirector:
         phases = 0
         while todo:
             for event in todo:
-                memory = self._set(memory, event.effects, facts)
+                memory = self._set(memory, event, facts)
             done += todo
             goals = [event.effects.go for event in todo if event.effects.go]
             todo = []
@@ -214,11 +214,14 @@ class SceneDirector:
             self._due(phase.timeline, window, memory.frame, f"{name}.timeline")
         )
 
-    def _set(self, memory: SceneMemory, effects: Effects, facts: LatchFacts) -> SceneMemory:
-        if not effects.set:
+    def _set(self, memory: SceneMemory, event: Fired, facts: LatchFacts) -> SceneMemory:
+        if not event.effects.set:
             return memory
         facts.memory = replace(facts.memory, variables=memory.variables)
-        new = {name: e.evaluate(facts) for name, e in effects.set.items()}
+        new: dict[str, float | bool] = {}
+        for name, expression in event.effects.set.items():
+            facts.site = f"set {event.label}/{name}"
+            new[name] = expression.evaluate(facts)
         return replace(memory, variables={**memory.variables, **_bounded(new)})
 
     def _take(self, memory: SceneMemory, event: Fired, answer: _Answer) -> SceneMemory:
@@ -360,7 +363,7 @@ def _bounded(values: Mapping[str, float | bool]) -> dict[str, float | bool]:
     return bounded
 
 
-def _require_channels(scene: Scene, info: WorldInfo) -> None:
+def require_channels(scene: Scene, info: WorldInfo) -> None:
     """A ValueError for a track on a channel that the world lacks; never a silent zero."""
     for owner, track in scene.tracks():
         missing = track.channels - set(info.spec.names)

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 
 from engine.scenes.effects import Effects
-from engine.scenes.scene import Scene
+from engine.scenes.scene import MENU, Scene
 from engine.scenes.timeline import TimedEvent
 from engine.scenes.triggers import Trigger
 
@@ -84,9 +84,10 @@ class _Pen:
         self.y += 28
 
     def prompts(self) -> None:
-        for i, (name, prompt) in enumerate(self.scene.prompts.items()):
+        keys = list(self.scene.presets)[:MENU]
+        for name, prompt in self.scene.prompts.items():
             self.marks.append(Mark("rect", MARGIN, self.y, 12, 12, self.hues[name]))
-            key = f"{i + 1}  " if prompt.menu and i < 9 else ""
+            key = f"{keys.index(name) + 1}  " if name in keys else ""
             self._text(MARGIN + 20, f"{key}{name}")
             self._text(LABELS, f"{_short(prompt.text, 110)}   ({prompt.crossfade})", PALE)
             self.y += 20

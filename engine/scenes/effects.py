@@ -123,7 +123,7 @@ class ScreenFade:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordChange:
-    """Start or stop a rollout recording."""
+    """Start or stop a rollout recording of the scene's own; the player's goes on."""
 
     SHORT: ClassVar[str] = "do"
 

@@ -18,7 +18,7 @@ class LatchFacts:
     ctx: LatchContext
     scene: Scene
     site: str = ""
-    """Label of the trigger that asks; makes its `chance` its own."""
+    """The trigger or the value to set that asks; makes its `chance` its own."""
 
     @property
     def fps(self) -> int:

@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from engine.director import Caption, LatchContext, LatchPlan
-from engine.scenes.director import SceneDirector
+from engine.scenes.director import SceneDirector, require_channels
 from engine.scenes.load import SceneFile, check_scene
+from engine.scenes.packs import PackFacts
 from engine.scenes.problems import Problem
 from helios_core.world_api import WorldInfo
 
 MESSAGE_SECONDS = 6
-Stamp = tuple[tuple[int, int] | None, ...]
+Stamp = tuple[int, int] | None
+"""Time and size of a file; None for one that is not there (an editor may be writing it)."""
 
 
 class LiveDirector:
@@ -34,10 +36,12 @@ class LiveDirector:
         *,
         on_change: Callable[[SceneFile], None] = lambda file: None,
     ) -> None:
+        """`on_change` hears of a new scene before it takes over; its ValueError refuses it."""
         self._play = SceneDirector(file, info)
         self._info = info
         self._on_change = on_change
-        self._stamp = _stamp(file.files)
+        self._pack = PackFacts(name=info.name, spec=info.spec)
+        self._stamps = {path: _stamp(path) for path in file.files}
 
     @property
     def file(self) -> SceneFile:
@@ -60,19 +64,20 @@ class LiveDirector:
 
     def _follow(self) -> Caption | None:
         """Take over what was saved since the last look; returns what the player is told."""
-        stamp = _stamp(self.file.files)
-        if stamp == self._stamp:
+        stamps = {path: _stamp(path) for path in self._stamps}
+        if stamps == self._stamps:
             return None
-        self._stamp = stamp
-        checked = check_scene(self.file.path)
+        checked = check_scene(self.file.path, packs=lambda name: self._pack)
+        # Stamps from before the reading, so that what is saved meanwhile is read too.
+        self._stamps = {p: stamps[p] if p in stamps else _stamp(p) for p in checked.files}
         if checked.file is None:
             return self._caption(_first_of(checked.problems), "warning")
         try:
-            self._play.replace(checked.file)
+            require_channels(checked.file.scene, self._info)
             self._on_change(checked.file)
         except ValueError as error:
             return self._caption(f"{checked.file.path.name}: {error}", "warning")
-        self._stamp = _stamp(checked.file.files)
+        self._play.replace(checked.file)
         return self._caption(f"{checked.file.path.name} taken over", "plain")
 
     def _caption(self, text: str, style: str) -> Caption:
@@ -95,13 +100,9 @@ def _edited_prompt(old: SceneFile, new: SceneFile, text: str) -> str | None:
     return None
 
 
-def _stamp(files: tuple[Path, ...]) -> Stamp:
-    """Time and size of each file; None for one that is not there (an editor may be writing it)."""
-    stamps: list[tuple[int, int] | None] = []
-    for file in files:
-        try:
-            status = os.stat(file)
-            stamps.append((status.st_mtime_ns, status.st_size))
-        except FileNotFoundError:
-            stamps.append(None)
-    return tuple(stamps)
+def _stamp(file: Path) -> Stamp:
+    try:
+        status = os.stat(file)
+    except FileNotFoundError:
+        return None
+    return status.st_mtime_ns, status.st_size

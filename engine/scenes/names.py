@@ -7,18 +7,22 @@ others. Not here: doubts about things that are legal (warnings).
 from collections.abc import Mapping
 from typing import Any
 
+from engine.input.bindings import Binding, refuse_for_channel, refuse_for_command
 from engine.input.names import check as check_input
 from engine.scenes.build import Builder, Use
 from engine.scenes.expressions import WORDS, Ask, Expression, ExpressionError
 from engine.scenes.problems import nearest, quoted
+from engine.scenes.scene import InputName
 from engine.scenes.source import KeyPath
-from engine.scenes.tracks import SHARED_SPEC, Track, TrackError
+from engine.scenes.tracks import Track, TrackError
 from engine.scenes.values import FileName
+from helios_core.actions import ActionSpec
 
 
-def check_names(builder: Builder) -> None:
-    """Note every unknown name, clash and badly typed expression."""
-    known = _known(builder)
+def check_names(builder: Builder, spec: ActionSpec) -> None:
+    """Note every unknown name, clash and badly typed expression; `spec` has the channels that the
+    scene may name."""
+    known = _known(builder, spec)
     for use in builder.uses:
         _check_use(builder, use, known)
     _check_variables(builder, known)
@@ -27,7 +31,7 @@ def check_names(builder: Builder) -> None:
             _check_expression(builder, path, value, known)
         elif isinstance(value, Track):
             try:
-                value.check(SHARED_SPEC)
+                value.check(spec)
             except TrackError as error:
                 builder.note(path, str(error), offset=error.offset)
         elif isinstance(value, FileName) and path[0] != "use":  # those were looked for already
@@ -35,10 +39,11 @@ def check_names(builder: Builder) -> None:
                 value.resolve_in(builder.sources[-1].folder)
             except ValueError as error:
                 builder.note(path, str(error))
+    _check_bindings(builder, spec)
     _check_reversals(builder)
 
 
-def _known(builder: Builder) -> dict[str, list[str]]:
+def _known(builder: Builder, spec: ActionSpec) -> dict[str, list[str]]:
     """Names by kind, straight from the data, so that a faulty definition still counts."""
     merged = builder.content
 
@@ -53,7 +58,7 @@ def _known(builder: Builder) -> dict[str, list[str]]:
         "counter": names("counters"),
         "flag": names("flags"),
         "variable": [*names("counters"), *names("flags")],
-        "channel": list(SHARED_SPEC.names),
+        "channel": list(spec.names),
     }
 
 
@@ -110,6 +115,26 @@ def _check_ask(node: Ask, known: Mapping[str, list[str]]) -> None:
             near = hint if "did you mean" in hint else "; " + str(error).rpartition("; ")[2]
             message = f"no key or channel is called {quoted(node.argument)}{near}"
             raise ExpressionError(message, at) from error
+
+
+def _check_bindings(builder: Builder, spec: ActionSpec) -> None:
+    """Inputs that their channel or command cannot follow, and those that drive two things."""
+    owners: dict[tuple[KeyPath, str], str] = {}
+    inputs = [(path, v) for path, v in builder.parsed.items() if isinstance(v, InputName)]
+    for path, value in inputs:
+        start = 2 if path[0] == "platform" else 0
+        section, target = path[start + 1], str(path[start + 2])
+        binding = Binding.parse(value)
+        try:
+            if section == "commands":
+                refuse_for_command(binding)
+            elif target in spec.names:
+                refuse_for_channel(spec.channels[spec.index(target)], binding)
+        except ValueError as error:
+            builder.note(path, str(error))
+        first = owners.setdefault((path[:start], binding.input), target)
+        if first != target:
+            builder.note(path, f"{binding.input!r} is bound to {first} and to {target}")
 
 
 def _check_reversals(builder: Builder) -> None:

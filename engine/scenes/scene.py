@@ -19,6 +19,8 @@ from engine.scenes.tracks import Track
 from engine.scenes.triggers import Trigger
 from engine.scenes.values import FileName, Name, Range, Reference, Span
 
+MENU = 9
+"""Prompts that have a number key."""
 _FADE = Span(seconds=2.0)
 _SPEED = Speed()
 

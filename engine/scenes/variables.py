@@ -16,6 +16,8 @@ from engine.scenes.problems import Problem, nearest, quoted
 from engine.scenes.source import KeyPath, Source, walk
 
 REFERENCE = re.compile(r"\$\{vars\.([A-Za-z_][A-Za-z0-9_]*)\}")
+MISSING = "???"
+"""OmegaConf's word for a value that is not there; a reference to it would raise."""
 MAX_DEPTH = 6
 MAX_REFERENCES = 500
 """References in a whole scene, each counted as often as it expands."""
@@ -85,8 +87,9 @@ def _drop_other_kinds(base: dict[str, Any], over: dict[str, Any]) -> None:
 def _variables(sources: Iterable[Source]) -> dict[str, Any]:
     variables: dict[str, Any] = {}
     for source in sources:
-        own = source.content.get("vars")
-        variables.update(own if isinstance(own, dict) else {})
+        if "vars" in source.content:
+            own = source.content["vars"]
+            variables = {**variables, **own} if isinstance(own, dict) else {}  # as `merge` does
     return variables
 
 
@@ -124,6 +127,8 @@ def _value(name: str, variables: Mapping[str, Any], above: tuple[str, ...], at: 
     value = variables[name]
     if isinstance(value, dict | list):
         raise VariableError(f"vars.{name} is not a single value", at)
+    if value == MISSING:
+        raise VariableError(f"vars.{name} is {MISSING}, which is never expanded", at)
     return "" if value is None else value
 
 

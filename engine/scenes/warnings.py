@@ -13,7 +13,7 @@ from engine.scenes.effects import Effects
 from engine.scenes.expressions import Apply, Ask, Constant, Expression, Node, Time, Variable
 from engine.scenes.packs import PackFacts
 from engine.scenes.problems import Problem, quoted
-from engine.scenes.scene import Scene
+from engine.scenes.scene import MENU, Scene
 from engine.scenes.source import KeyPath
 from engine.scenes.timeline import TimedEvent
 from engine.scenes.tracks import Track
@@ -21,8 +21,6 @@ from engine.scenes.values import FileName
 
 FPS = 20
 """Only to compare times that are given in frames with times in seconds."""
-MENU = 9
-"""Prompts that have a number key."""
 PackLookup = Callable[[str | None], PackFacts | None]
 """From the name of a pack, or None for the default one, to what is known of it."""
 _BOUNDED = ("brightness", "red", "green", "blue", "crossfade")
@@ -69,7 +67,8 @@ def _never_fires(
         yield from _after_the_end(path, part.timeline)
         for i, trigger in enumerate(part.triggers):
             verdict = _constant(trigger.when)
-            if verdict is not None:
+            repeats = trigger.cooldown is not None and not trigger.once
+            if verdict is not None and not (verdict and repeats):
                 always = "is always true: it fires once, at the start"
                 text = always if verdict else "can never be true"
                 yield (*path, "triggers", i, "when"), text
@@ -78,7 +77,8 @@ def _never_fires(
 def _after_the_end(
     path: KeyPath, timeline: tuple[TimedEvent, ...]
 ) -> Iterator[tuple[KeyPath, str]]:
-    ends = [e.at.frames_at(FPS) for e in timeline if e.at and (e.end or e.jump or e.go)]
+    # The scene's own timeline holds in every phase: `go` ends that of a phase only.
+    ends = [e.at.frames_at(FPS) for e in timeline if e.at and (e.end or e.jump or (path and e.go))]
     if not ends:
         return
     for i, event in enumerate(timeline):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from engine.maker import Place
 from engine.present.api import HudData, Overlay
 from engine.rewind import RewindConfig
 from engine.session import Session, SessionConfig
+from engine.session_file import read_session
 from engine.studio import StudioConfig
 from engine.synthetic import SyntheticWorld, frame_number
 
@@ -94,16 +96,19 @@ def play(
     failure_seconds: float = 1.0,
     world: SyntheticWorld | None = None,
     clock: FakeClock | None = None,
+    resume: Path | None = None,
 ) -> Play:
     """A session at 20 fps, ready to run; nothing waits for real time."""
     clock = clock or FakeClock()
     world = world or SyntheticWorld(clock, make=make, prepare=prepare, chunk_frames=chunk_frames)
     window = ScriptedWindow(clock, sorted(events, key=lambda event: event.t))
     spec = world.info.spec
+    saved = None if resume is None else read_session(resume)
+    start = world.load_state(saved.state) if saved else world.start(seed=1, prompt="a meadow")
     session = Session(
         world,
         director or PassThrough(),
-        Place(state=world.start(seed=1, prompt="a meadow")),
+        Place(state=start),
         InputMapper(spec, bindings_from(spec), fps=world.info.fps),
         presenter=window,
         clock=clock,
@@ -115,6 +120,7 @@ def play(
             ),
             studio=StudioConfig(folder=tmp_path / "captures"),
         ),
+        history=saved.history if saved else None,
     )
     config = LoopConfig(frames=frames, failure_seconds=failure_seconds)
     return Play(clock, world, window, session, Loop(session, config))

@@ -197,6 +197,34 @@ def test_the_input_log_is_cut_by_a_rewind(tmp_path):
     assert chunks.tolist() == list(range(len(chunks)))
 
 
+def test_a_save_while_rewinding_holds_the_input_up_to_its_place(tmp_path):
+    path = tmp_path / "s.helios"
+    events = [
+        Command("rewind_start", 2.0),
+        Command("save", 2.5, str(path)),
+        Command("rewind_stop", 2.6),
+    ]
+    run = play(tmp_path, events=events, frames=60)
+    run.loop.run()
+    saved = read_session(path)
+    state = run.world.load_state(saved.state)
+    assert 0 < state.chunk < 9
+    assert saved.history.chunk.tolist() == list(range(state.chunk))
+
+
+def test_a_reset_of_a_resumed_session_keeps_the_input_that_led_to_it(tmp_path):
+    first, second = tmp_path / "1.helios", tmp_path / "2.helios"
+    play(tmp_path, events=[Command("save", 1.0, str(first))], frames=30).loop.run()
+    events = [Command("reset", 1.0), Command("save", 2.5, str(second))]
+    run = play(tmp_path, events=events, frames=60, resume=first)
+    run.loop.run()
+    saved = read_session(second)
+    state = run.world.load_state(saved.state)
+    begun = len(read_session(first).history.chunk)
+    assert 0 < begun < state.chunk < begun + 10
+    assert saved.history.chunk.tolist() == list(range(state.chunk))
+
+
 # ---- the store by itself
 
 

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from engine.chunk import FrameId
-from engine.director import Caption, Fade, PassThrough, PlaySound, StartRecording, TitleCard
+from engine.director import (
+    Caption,
+    Fade,
+    PassThrough,
+    PlaySound,
+    StartRecording,
+    StopRecording,
+    TitleCard,
+)
 from engine.frame_hash import FrameHash
 from engine.headless import play_headless
 from engine.input.bindings import bindings_from
@@ -126,6 +134,35 @@ def test_recording_twice_into_one_folder_appends_episodes(tmp_path):
     rig.stage.close()
     dataset = RolloutDataset.open(tmp_path / "roll")
     assert [episode.length for episode in dataset.episodes] == [10, 8]
+
+
+def test_a_scenes_recording_and_the_players_do_not_end_each_other(tmp_path):
+    from engine.rollouts.reader import RolloutDataset
+
+    rig = Rig(tmp_path)
+    window, _ = rig.intake.latch(0.0, frames=4, first_frame=0)
+    chunk = rig.maker.begin(window, typed_prompt=None, now=0).finish()
+    rig.studio.start_recording(tmp_path / "mine")
+    for effect in (StartRecording(dir="walk"), StopRecording()):
+        rig.run(8)
+        rig.studio.obey(effect, chunk)
+        assert rig.studio.recording
+    rig.run(8)
+    rig.studio.obey(StartRecording(dir="walk"), chunk)
+    rig.studio.toggle_recording()
+    assert rig.studio.recording, "the scene's"
+    rig.run(4)
+    rig.studio.toggle_recording()
+    rig.studio.obey(StopRecording(), chunk)
+    rig.studio.toggle_recording()
+    assert not rig.studio.recording
+    rig.stage.close()
+    lengths = {
+        name: [e.length for e in RolloutDataset.open(tmp_path / name).episodes]
+        for name in ("mine", "walk")
+    }
+    assert lengths == {"mine": [24], "walk": [8, 4]}
+    assert not list(tmp_path.glob("rollout-*")), "F8 goes on with the player's own"
 
 
 def test_a_rewind_ends_the_episode_and_names_the_parent_frame(tmp_path):

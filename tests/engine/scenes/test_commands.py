@@ -44,6 +44,13 @@ def test_the_timeline_of_a_demo_names_its_events(path):
     assert all(0 <= mark.x <= sheet.width and mark.y <= sheet.height for mark in sheet.marks)
 
 
+def test_the_timeline_numbers_prompts_as_the_keys_do(tmp_path):
+    scene = write(tmp_path, "").with_name("keys.yaml")
+    scene.write_text("title: x\nprompts: {hidden: {text: a, menu: false}, first: b, second: c}\n")
+    texts = [mark.text for mark in timeline_sheet(load_scene(scene).scene, 20).marks]
+    assert {"hidden", "1  first", "2  second"} <= set(texts)
+
+
 def test_timeline_as_svg_and_png(tmp_path, capsys):
     svg, png = tmp_path / "a.svg", tmp_path / "a.png"
     scene = str(FOLDER / "haunted_forest.yaml")

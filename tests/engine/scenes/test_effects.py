@@ -104,6 +104,16 @@ def test_scale_ramps_there_and_back_with_its_easing(tmp_path):
     assert forward == [0.75, 0.5, 0.25, 0, 0, 0, 0, 0, 0.25, 0.5, 0.75, 1, 1]
 
 
+def test_scale_that_ends_on_its_way_goes_back_from_there(tmp_path):
+    played = at(
+        tmp_path,
+        "scale: {channels: {move_forward: 0}, for: 2f, over: 4f, ease: linear}",
+        script="0-79: move_forward",
+    )
+    forward = played.channel("move_forward")[20:27].tolist()
+    assert forward == [0.75, 0.5, 0.625, 0.75, 0.875, 1, 1]
+
+
 def test_scale_without_an_end_lasts_and_minus_one_turns_round(tmp_path):
     played = at(tmp_path, "scale: {channels: {look_yaw: -1}}", script="0-59: look_yaw=30")
     assert (played.channel("look_yaw")[20:] == -30).all()

@@ -3,6 +3,7 @@
 import os
 
 from engine.director import Caption
+from engine.scenes import live
 from engine.scenes.live import LiveDirector
 from engine.scenes.load import load_scene
 from tests.engine.scenes.playing import HEAD, play, small_world, write
@@ -22,10 +23,11 @@ class Editing:
         )
         self.stamp = 1_000_000_000
 
-    def save(self, text: str) -> None:
-        self.path.write_text(text, encoding="utf-8")
+    def save(self, text: str, name: str = "scene.yaml") -> None:
+        path = self.path.with_name(name)
+        path.write_text(text, encoding="utf-8")
         self.stamp += 1_000_000_000  # a clock of our own: a save within one tick must be seen too
-        os.utime(self.path, ns=(self.stamp, self.stamp))
+        os.utime(path, ns=(self.stamp, self.stamp))
 
     def play(self, frames: int = 4, **options):
         return play(self.file, frames=frames, director=self.director, **options)
@@ -111,6 +113,46 @@ def test_a_scene_that_this_world_cannot_play_does_not_take_over(tmp_path):
     [(text, style)] = captions(editing.play())
     assert text == "scene.yaml: macro a needs attack, which the pack null lacks"
     assert style == "warning" and editing.director.file.scene.macros == {}
+
+
+def test_a_scene_that_is_refused_elsewhere_does_not_take_over(tmp_path):
+    editing = Editing(tmp_path)
+
+    def refuse(file):
+        raise ValueError("your bindings: no")
+
+    editing.director = live.LiveDirector(editing.file, small_world().info, on_change=refuse)
+    editing.save(HEAD + BODY + "author: me\n")
+    assert captions(editing.play()) == [("scene.yaml: your bindings: no", "warning")]
+    assert editing.director.file is editing.file
+
+
+def test_a_mistake_in_a_newly_used_file_is_mended_there(tmp_path):
+    editing = Editing(tmp_path)
+    editing.save(HEAD + "use: extra.yaml\n")
+    [(text, _)] = captions(editing.play())
+    assert "extra.yaml cannot be read" in text
+    editing.save("author: [\n", "extra.yaml")
+    [(text, _)] = captions(editing.play())
+    assert text.startswith("extra.yaml:2:1: this is not YAML")
+    editing.save("author: me\n", "extra.yaml")
+    assert captions(editing.play()) == [("scene.yaml taken over", "plain")]
+    assert editing.director.file.scene.author == "me"
+
+
+def test_a_save_during_the_reading_is_read_too(tmp_path, monkeypatch):
+    editing, check = Editing(tmp_path), live.check_scene
+
+    def slow(path, **options):
+        checked = check(path, **options)
+        monkeypatch.setattr(live, "check_scene", check)
+        editing.save(HEAD + "author: me\n")
+        return checked
+
+    monkeypatch.setattr(live, "check_scene", slow)
+    editing.save(HEAD + "seed: half a fi")
+    assert [style for _, style in captions(editing.play(8))] == ["warning", "plain"]
+    assert editing.director.file.scene.author == "me"
 
 
 def test_nothing_is_read_while_nothing_changes(tmp_path, monkeypatch):

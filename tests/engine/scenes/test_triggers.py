@@ -66,6 +66,14 @@ def test_chance_of_two_triggers_is_not_the_same(tmp_path):
     assert played.events("chance(0.3)") != played.events("chance(0.3)#2")
 
 
+def test_chance_of_two_values_is_not_the_same(tmp_path):
+    body = "flags: {l: false, r: false}\ntriggers:\n"
+    body += "  - {when: true, cooldown: 0s, set: {l: chance(0.9), r: chance(0.9)}}\n"
+    played = play(scene_of(tmp_path, body), frames=400)
+    drawn = [chunk.director_after["variables"] for chunk in played.chunks]
+    assert {(d["l"], d["r"]) for d in drawn} == {(a, b) for a in (0, 1) for b in (0, 1)}
+
+
 def test_prompt_and_crossfade(tmp_path):
     head = "timeline:\n  - {at: 1s, prompt: storm}\n"
     assert fired(tmp_path, "prompt(storm)", head=head) == [24]

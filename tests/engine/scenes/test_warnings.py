@@ -6,13 +6,16 @@ import pytest
 from engine.scenes.load import check_scene, load_scene
 from engine.scenes.packs import PackFacts, pack_facts
 from helios_core.actions import ActionSpec, Channel
-from tests.engine.scenes.playing import play, write
+from helios_core.null_world import NullWorld
+from tests.engine.scenes.playing import hold, play, write
 
 CASES = [
     ("phases: {a: {}, b: {}}", "5:20: warning: phases.b: no event goes to this phase"),
     ("timeline: [{at: 1s, load: x}]", "5:27: warning: timeline[1].load: no event saves x"),
     ("timeline: [{at: 9s, every: 1s, until: 3s, title: x}]", "5:12: warning: timeline[1]: it ends before it begins"),
     ("timeline: [{at: 1s, end: true}, {at: 2s, title: x}]", "5:33: warning: timeline[2]: never happens: 1s ends this timeline"),
+    ("phases: {a: {timeline: [{at: 1s, go: a}, {at: 2s, title: x}]}}", "5:42: warning: phases.a.timeline[2]: never happens: 1s ends this timeline"),
+    ("triggers: [{when: 5s > 2, cooldown: 1s, once: true, title: x}]", "5:19: warning: triggers[1].when: is always true: it fires once, at the start"),
     ("triggers: [{when: brightness > 1, title: x}]", "5:19: warning: triggers[1].when: can never be true"),
     ("triggers: [{when: idle < 0s, title: x}]", "5:19: warning: triggers[1].when: can never be true"),
     ("triggers: [{when: held(e) > 1 and chance(0), title: x}]", "5:19: warning: triggers[1].when: can never be true"),
@@ -46,6 +49,18 @@ def test_no_warning_for_what_may_happen(tmp_path, when):
     assert check_scene(path).problems == ()
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "phases: {a: {}, b: {}}\ntimeline: [{at: 1s, go: b}, {at: 2s, title: x}]\n",
+        "triggers: [{when: true, cooldown: 10s, title: x}]\n",
+    ],
+    ids=["the scene goes on in the next phase", "again and again"],
+)
+def test_no_warning_for_what_goes_on(tmp_path, body):
+    assert check_scene(write(tmp_path, body)).problems == ()
+
+
 def test_a_hidden_prompt_that_nothing_names(tmp_path):
     path = tmp_path / "scene.yaml"
     path.write_text("title: x\nprompts: {a: b, hidden: {text: x, menu: false}}\n")
@@ -64,6 +79,28 @@ def test_what_the_pack_lacks(tmp_path):
         "limits.run: the pack tiny has no channel 'run'",
         "macros.m: the pack tiny has no channel 'strafe'",
     ]
+
+
+def test_channels_of_the_pack_may_be_named(tmp_path):
+    spec = ActionSpec(
+        channels=(
+            Channel(name="gas", kind="button"),
+            Channel(name="look_yaw", kind="axis", low=-500.0, high=500.0, unit="deg/s"),
+        )
+    )
+    body = 'pack: racing\nbindings: {channels: {gas: [w]}}\nmacros: {m: "+1s: look_yaw=400"}\n'
+    body += "triggers: [{when: held(gas) > 1, inject: m}]\n"
+    path, named = write(tmp_path, body), []
+
+    def packs(name):
+        named.append(name)
+        return PackFacts(name="racing", spec=spec)
+
+    assert check_scene(path, packs=packs).problems == () and set(named) == {"racing"}
+    assert len(check_scene(path).problems) == 3, "only the shared ones without it"
+    world = NullWorld(height=24, width=40, spec=spec)
+    played = play(load_scene(path, packs=packs), frames=60, world=world, events=hold("w", 0, 2))
+    assert played.channel("look_yaw").max() == 400
 
 
 def test_a_pack_that_is_not_there(tmp_path):

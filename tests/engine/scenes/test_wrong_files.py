@@ -138,3 +138,31 @@ def test_a_good_scene_exits_0_and_strict_counts_warnings(tmp_path, capsys):
 def test_check_of_nothing_is_one_sentence(capsys):
     assert main(["check"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("own", ["3", "", "[1]"])
+def test_variables_that_are_replaced_whole_are_gone(tmp_path, own):
+    (tmp_path / "shared.yaml").write_text("vars: {a: x}\n")
+    body = f"vars: {own}\nuse: shared.yaml\nauthor: ${{vars.a}}\n"
+    texts = [p.text for p in check_scene(write(tmp_path, body)).problems]
+    assert "no variable 'a' under `vars`; this scene has none" in texts
+
+
+def test_a_variable_of_three_question_marks_is_never_expanded(tmp_path):
+    body = 'vars: {a: "???"}\nauthor: "${vars.a}"\n'
+    [problem] = check_scene(write(tmp_path, body)).problems
+    assert problem.text == "vars.a is ???, which is never expanded"
+
+
+def test_a_command_given_by_motion_is_named_by_the_check(tmp_path):
+    body = "bindings: {commands: {rewind: pad.left_x}}\n"
+    [problem] = check_scene(write(tmp_path, body)).problems
+    assert problem.column == 31 and "is motion and gives no command" in problem.text
+
+
+def test_a_check_says_what_it_read_and_what_it_missed(tmp_path):
+    (tmp_path / "shared.yaml").write_text("seed: x\n")
+    path = write(tmp_path, "use: [shared.yaml, gone.yaml]\n")
+    checked = check_scene(path)
+    assert checked.file is None
+    assert checked.files == (tmp_path / "shared.yaml", tmp_path / "gone.yaml", path)

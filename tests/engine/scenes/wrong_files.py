@@ -128,6 +128,21 @@ WRONG: list[tuple[str, str, str]] = [
         "platform: {mac: {seed: 1}}\n",
         "5:18: platform.mac.seed: no such key here; there is bindings, fps, hints, hud, pack",
     ),
+    (
+        "environment by platform",
+        'platform: {linux: {pack: "${oc.env:HOME}"}}\n',
+        "5:27: '${oc.env:HOME}' is not expanded here; only ${vars.name} with a name under `vars` is",
+    ),
+    (
+        "variable by platform",
+        'platform: {linux: {hints: ["${vars.nme}"]}}\n',
+        "5:29: no variable 'nme' under `vars`; this scene has none",
+    ),
+    (
+        "variables of a platform",
+        'vars: {a: x}\nplatform: {linux: {vars: {a: "${vars.a}"}}}\n',
+        "6:20: platform.linux.vars: no such key here; there is bindings, fps, hints, hud, pack",
+    ),
     # ---- names
     (
         "prompt name",
@@ -548,6 +563,16 @@ WRONG: list[tuple[str, str, str]] = [
         "command",
         "bindings: {commands: {rewnd: [b]}}\n",
         "5:11: bindings: no command 'rewnd'; did you mean 'rewind'?",
+    ),
+    (
+        "motion for a button",
+        "bindings: {channels: {jump: [f, mouse.x]}}\n",
+        "5:33: bindings.channels.jump[2]: jump is a button and mouse.x is motion; bind a key, a mouse button or mouse.wheel_up",
+    ),
+    (
+        "input of two channels",
+        "bindings: {channels: {jump: [f], look_yaw: [-f]}}\n",
+        "5:45: bindings.channels.look_yaw[1]: 'f' is bound to jump and to look_yaw",
     ),
     (
         "tuning",
