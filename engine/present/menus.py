@@ -32,6 +32,18 @@ RESTING = 4
 """Window units that a pointer moves before it points at a row: closing a grab puts it somewhere."""
 
 
+def is_click(event: pygame.event.Event) -> bool:
+    """The left button. No other one points: pygame sends the wheel as buttons 4 and 5 too."""
+    return event.type == pygame.MOUSEBUTTONDOWN and event.button == 1
+
+
+def wheel_step(event: pygame.event.Event) -> Step | None:
+    """Where the wheel goes in a list; a notch to the side goes nowhere."""
+    if event.type != pygame.MOUSEWHEEL or not event.y:
+        return None
+    return "up" if event.y > 0 else "down"
+
+
 class Menus:
     """Which menu is open, and where the player is in it."""
 
@@ -93,11 +105,9 @@ class Menus:
         self, event: pygame.event.Event, row_at: Callable[[Position], int | None]
     ) -> Step | None:
         """Moving chooses the row under the mouse, a click takes it, the wheel moves on."""
-        if event.type == pygame.MOUSEWHEEL:
-            return "up" if event.y > 0 else "down"
-        clicked = event.type == pygame.MOUSEBUTTONDOWN
+        clicked = is_click(event)
         if not clicked and (event.type != pygame.MOUSEMOTION or self._is_resting(event.pos)):
-            return None
+            return wheel_step(event)
         row = row_at(event.pos)
         if row is None or not self.menu.rows[row].name:
             return None
@@ -105,7 +115,7 @@ class Menus:
             self._set(self._settings.point(row))
         else:
             self._menu = self._menu.point(row)
-        return "accept" if clicked and event.button == 1 else None
+        return "accept" if clicked else None
 
     def _is_resting(self, pos: Position) -> bool:
         """A pointer that the system put back when the menu opened is not a hand that points."""

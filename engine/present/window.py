@@ -36,7 +36,7 @@ from engine.input.presses import Presses, input_of
 from engine.present import hud as panels
 from engine.present.api import HudData, Overlay
 from engine.present.layers import Item, Mode, View, drawn_menu, layers, menu_corner
-from engine.present.menus import Menus
+from engine.present.menus import Menus, is_click, wheel_step
 from engine.present.navigation import Navigator
 from engine.present.overlay import patches
 from engine.present.prompt_line import PromptLine
@@ -58,6 +58,7 @@ BLINK_SECONDS = 0.5
 NOTICE_SECONDS = 4.0
 _TO_SESSION: frozenset[str] = frozenset({"pause", "save", "load", "screenshot", "video", "record"})
 """Commands that the session obeys under their own name."""
+_FOCUS = (pygame.WINDOWFOCUSGAINED, pygame.WINDOWFOCUSLOST)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,6 +225,7 @@ class Window:
         """Let the player pick a demo; its `value`, or None when she leaves."""
         state = StartScreen(tuple(cards))
         self.mixer.stop()
+        self._give_mouse(to_world=False)
         pygame.key.set_repeat(350, 90)
         while not state.over:
             look, size = self.screen.theme, self.screen.size
@@ -243,15 +245,18 @@ class Window:
     ) -> StartScreen:
         if _is_close(event):
             return state.leave()
+        if event.type in _FOCUS:
+            self._focus(event, self._clock())
+            return state
         if self._window_event(event):
             return state
-        if event.type in (pygame.MOUSEMOTION, pygame.MOUSEBUTTONDOWN):
+        if event.type == pygame.MOUSEMOTION or is_click(event):
             card = drawn.card_at(self.screen.to_pixels(event.pos))
             state = state.point(card)
-            clicked = event.type == pygame.MOUSEBUTTONDOWN and event.button == 1
-            return state.take() if clicked and card is not None else state
-        if event.type == pygame.MOUSEWHEEL:
-            return state.step("up" if event.y > 0 else "down")
+            return state.take() if is_click(event) and card is not None else state
+        wheel = wheel_step(event)
+        if wheel is not None:
+            return state.step(wheel)
         for device_event in self.devices.translate(event, self._clock()):
             step = self._navigator.step(device_event)
             state = state.step(step) if step else state
@@ -262,12 +267,8 @@ class Window:
     def _take(self, event: pygame.event.Event, now: float) -> list[InputEvent]:
         if _is_close(event):
             return [Command("quit", now)]
-        if event.type == pygame.WINDOWFOCUSLOST:
-            self._focused = False
-            return self._let_go(now)
-        if event.type == pygame.WINDOWFOCUSGAINED:
-            self._focused = True
-            return list(self.devices.read_axes(now)) if self._mode == "play" else []
+        if event.type in _FOCUS:
+            return self._focus(event, now)
         if self._window_event(event):
             return []
         if self._hud.failure:
@@ -275,6 +276,13 @@ class Window:
         if self._menus is not None:
             return self._menu_event(self._menus, event, now)
         return self._prompt_event(event, now) if self._typing else self._play_event(event, now)
+
+    def _focus(self, event: pygame.event.Event, now: float) -> list[InputEvent]:
+        """The focus came or went, whatever is on the screen."""
+        self._focused = event.type == pygame.WINDOWFOCUSGAINED
+        if not self._focused:
+            return self._let_go(now)
+        return list(self.devices.read_axes(now)) if self._mode == "play" else []
 
     def _window_event(self, event: pygame.event.Event) -> bool:
         """Events of the window's surface, in every mode."""
@@ -468,10 +476,13 @@ class Window:
             and self._focused
             and not (self._hud.paused or self._hud.failure)
         )
-        if wanted != self.devices.mouse_look:
-            self.devices.mouse_look = wanted
-            _hold_pointer(wanted)
-            pygame.mouse.set_visible(not wanted)
+        self._give_mouse(to_world=wanted)
+
+    def _give_mouse(self, *, to_world: bool) -> None:
+        if to_world != self.devices.mouse_look:
+            self.devices.mouse_look = to_world
+            _hold_pointer(to_world)
+            pygame.mouse.set_visible(not to_world)
 
     # ---- drawing
 

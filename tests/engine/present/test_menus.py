@@ -191,7 +191,34 @@ def test_choosing_with_keys_mouse_and_closing(bench):
     drawn = start_picture(bench.window.screen.theme, size, state)
     bench.post(pygame.MOUSEBUTTONDOWN, pos=dict(drawn.areas)[2].center, button=1)
     assert bench.window.choose(cards(4)) == "demo-2"
+    bench.post(pygame.MOUSEBUTTONDOWN, pos=dict(drawn.areas)[2].center, button=5)
+    bench.post(pygame.MOUSEWHEEL, x=1, y=0)
+    bench.key(pygame.K_RETURN)
+    assert bench.window.choose(cards(4)) == "demo-0", "the wheel does not point"
     bench.key(pygame.K_ESCAPE)
     assert bench.window.choose(cards(4)) is None
     bench.post(pygame.WINDOWCLOSE)
     assert bench.window.choose(cards(4)) is None
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_the_focus_that_comes_or_goes_on_the_start_screen_counts_in_the_world(bench, on):
+    bench.focus(not on)
+    bench.post(pygame.WINDOWFOCUSGAINED if on else pygame.WINDOWFOCUSLOST)
+    bench.key(pygame.K_RETURN)
+    assert bench.window.choose(cards(1)) == "demo-0"
+    bench.show()
+    bench.poll()
+    assert bench.window.devices.mouse_look == on
+
+
+def test_the_start_screen_gives_the_pointer_back(bench):
+    bench.show()
+    bench.poll()
+    assert bench.window.devices.mouse_look
+    pygame.event.clear()
+    bench.key(pygame.K_ESCAPE)
+    bench.window.choose(cards(1))
+    assert not bench.window.devices.mouse_look
+    assert pygame.mouse.get_visible()
+    assert not pygame.mouse.get_relative_mode()

@@ -449,6 +449,22 @@ def test_the_menu_by_mouse(bench):
     assert names(bench.poll()) == ["pause", "quit"]
 
 
+def test_the_wheel_moves_on_in_the_settings_from_the_row_that_is_chosen(bench):
+    """pygame says a notch twice: as button 4 or 5 at the pointer, then as the wheel."""
+    bench.show()
+    bench.press(pygame.K_F2)
+    bench.show(paused=True)
+    pointer = bench.window.screen.size[0] // 2, 300
+    assert bench.window._row_at(pointer) not in (None, 1, 2)
+    for _ in range(3):
+        before = bench.window._menus.menu.at
+        bench.post(pygame.MOUSEBUTTONDOWN, pos=pointer, button=5)
+        bench.post(pygame.MOUSEWHEEL, x=0, y=-1)
+        bench.post(pygame.MOUSEWHEEL, x=1, y=0)
+        bench.poll()
+        assert bench.window._menus.menu.at == before + 1
+
+
 def test_a_pointer_put_back_by_the_system_does_not_choose(bench):
     bench.show()
     bench.press(pygame.K_ESCAPE)
