@@ -233,19 +233,41 @@ def read_user_bindings(path: Path) -> dict[str, Any]:
     return layer or {}
 
 
-def write_user_bindings(path: Path, bindings: Bindings, base: Bindings) -> None:
-    """Write what differs from `base`, keeping what the file says of other worlds."""
-    old, plain = read_user_bindings(path), base.to_dict()
-    layer: dict[str, Any] = {}
-    for section, entries in bindings.to_dict().items():
-        kept = {k: v for k, v in (old.get(section) or {}).items() if k not in entries}
-        changed = {k: v for k, v in entries.items() if v != plain[section].get(k)}
-        if kept or changed:
-            layer[section] = {**kept, **changed}
+def write_user_bindings(path: Path, before: Bindings, after: Bindings, base: Bindings) -> None:
+    """Write what a change altered, or take it out where that is `base`'s; the rest of the file
+    stays, except that no input may be claimed twice."""
+    old, plain, new = read_user_bindings(path), base.to_dict(), after.to_dict()
+    altered = _altered(before, after)
+    targets = {**after.channels, **after.commands}
+    claimed = {b.input for name in altered for b in targets.get(name, ())}
+    layer: dict[str, Any] = {"tuning": dict(old.get("tuning") or {})}
+    for section in ("channels", "commands"):
+        layer[section] = {
+            name: [str(binding) for binding in bound if binding.input not in claimed]
+            for name, bound in _section(old, section, str(path)).items()
+        }
+    for section, entries in new.items():
+        layer[section] = {k: v for k, v in layer[section].items() if k not in altered} | {
+            k: v for k, v in entries.items() if k in altered and v != plain[section].get(k)
+        }
+    layer = {section: entries for section, entries in layer.items() if entries}
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
     temporary.write_text(yaml.safe_dump(layer, allow_unicode=True), encoding="utf-8")
     temporary.replace(path)
+
+
+def _altered(before: Bindings, after: Bindings) -> set[str]:
+    """Names of what a change is about. What lost an input to something else is not: a layer gives
+    way by itself, and what is bound there may be the scene's and not the player's."""
+    old, new = before.to_dict(), after.to_dict()
+    names = {k for k, value in new["tuning"].items() if value != old["tuning"][k]}
+    bound = {**before.channels, **before.commands}
+    for name, inputs in (*after.channels.items(), *after.commands.items()):
+        left = [b for b in bound[name] if after.owner(b.input) in (None, name)]
+        if list(inputs) != left:
+            names.add(name)
+    return names
 
 
 def _apply(base: Bindings, layer: Mapping[str, Any], where: str, *, strict: bool) -> Bindings:

@@ -457,13 +457,14 @@ class Window:
 
     def _change_bindings(self, bindings: Bindings) -> None:
         """In force at once, and kept in the player's file if that can be read and written."""
+        before = self.bindings
         self._use_bindings(bindings, self._defaults, self._on_bindings)
         if self._on_bindings is not None:
             self._on_bindings(bindings)
         if self.config.bindings_file is None:
             return
         try:
-            write_user_bindings(self.config.bindings_file, bindings, self._defaults)
+            write_user_bindings(self.config.bindings_file, before, bindings, self._defaults)
         except (OSError, ValueError) as error:
             self._say(f"this change is not kept: {error}")
 

@@ -100,16 +100,51 @@ def test_the_users_file_keeps_what_it_says_of_other_worlds(tmp_path):
     assert read_user_bindings(path) == {}
     path.parent.mkdir()
     path.write_text("channels: {attack: [x], jump: [j]}\n")
-    changed = base.bind("run", Binding(input="r", scale=1.0)).tuned(invert_look=True)
-    write_user_bindings(path, changed, base)
+    before = bindings_from(WALK_SPEC, user=read_user_bindings(path))
+    changed = before.bind("run", Binding(input="r", scale=1.0)).tuned(invert_look=True)
+    write_user_bindings(path, before, changed, base)
     layer = read_user_bindings(path)
     assert layer == {
-        "channels": {"attack": ["x"], "run": ["r"]},
+        "channels": {"attack": ["x"], "jump": ["j"], "run": ["r"]},
         "tuning": {"invert_look": True},
     }
     again = bindings_from(WALK_SPEC, user=layer)
     assert again.channels == changed.channels
     assert again.tuning == changed.tuning
+
+
+def rewritten(path, change, **scene) -> dict:
+    """The user's file after a change that was made while a scene played."""
+    base = bindings_from(WALK_SPEC, scene=scene)
+    before = bindings_from(WALK_SPEC, user=read_user_bindings(path), scene=scene)
+    write_user_bindings(path, before, change(before), base)
+    layer = read_user_bindings(path)
+    bindings_from(WALK_SPEC, user=layer)
+    return layer
+
+
+def test_what_a_scene_binds_leaves_the_users_file_alone(tmp_path):
+    path = tmp_path / "bindings.yaml"
+    own = {"channels": {"move_forward": ["up", "-down"]}, "tuning": {"curve": 1.0}}
+    path.write_text(yaml.safe_dump(own))
+    scene = {"channels": {"move_forward": ["w", "-s"]}, "tuning": {"curve": 2.0}}
+    after = rewritten(path, lambda b: b.tuned(mouse_sensitivity=0.2), **scene)
+    assert after == {**own, "tuning": {"curve": 1.0, "mouse_sensitivity": 0.2}}
+    after = rewritten(path, lambda b: b.bind("run", Binding(input="w")), **scene)
+    assert after["channels"] == {**own["channels"], "run": ["w"]}, "the scene's w, not the user's"
+    after = rewritten(path, lambda b: b.bind("jump", Binding(input="up")), **scene)
+    assert after["channels"] == {"move_forward": ["-down"], "run": ["w"], "jump": ["up"]}
+
+
+def test_what_is_as_it_was_before_the_user_came_leaves_the_file(tmp_path):
+    path = tmp_path / "bindings.yaml"
+    path.write_text("channels: {attack: [x], jump: [j]}\n")
+    plain = bindings_from(WALK_SPEC).channels["jump"]
+    assert rewritten(path, lambda b: b.bind("jump", *plain)) == {"channels": {"attack": ["x"]}}
+    assert rewritten(path, lambda b: b.bind("jump", Binding(input="x"))) == {
+        "channels": {"attack": [], "jump": ["x"]}
+    }
+    assert rewritten(path, lambda b: b.bind("jump"))["channels"]["jump"] == []
 
 
 @pytest.mark.parametrize("text", ["channels: [", "- w", "keys: {}"])
