@@ -153,7 +153,7 @@ def _stage(
         studio.obey(effect, chunk)
 
     stage = Stage(on_effect=obey, on_message=say, draw=draw_overlays)
-    keep = StudioConfig(folder=config.captures, latents=config.latents)
+    keep = StudioConfig(folder=config.captures, latents=config.latents, fps=opening.fps)
     studio = Studio(stage, opening.world, keep, say=say)
     stage.add_sink(hashed)
     if film is not None:

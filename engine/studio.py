@@ -36,6 +36,8 @@ class StudioConfig:
     """Films, screenshots, recordings and saved sessions; made when first needed."""
     latents: bool = False
     """Recordings keep the latents of every chunk too."""
+    fps: float | None = None
+    """Frames of a film per second, where a scene is shown at another speed than the world's."""
 
 
 class Studio:
@@ -48,6 +50,7 @@ class Studio:
         self._world = world
         self._folder = config.folder
         self._latents = config.latents
+        self._fps = round(config.fps or world.info.fps)
         self._say = say
         self._recordings: dict[Owner, tuple[RolloutSink, Path]] = {}
         self._recording_folder: Path | None = None
@@ -79,7 +82,7 @@ class Studio:
 
     def start_film(self, path: Path) -> None:
         """Begin an mp4; a file that cannot be written is an OSError."""
-        self._stage.start_film(Film(path, fps=self._world.info.fps))
+        self._stage.start_film(Film(path, fps=self._fps))
         self._say(f"filming {path}")
 
     def toggle_recording(self) -> None:

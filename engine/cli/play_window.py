@@ -60,6 +60,7 @@ def _play(
     menu = wants_menu(args)
     chosen: OpeningConfig | None = None if menu else config
     world: World | None = None
+    left: int | None = args.frames
     while True:
         if chosen is None:
             picked = window.choose(demo_cards())
@@ -69,11 +70,14 @@ def _play(
         opening = open_play(chosen, world=world, on_loading=window.loading)
         world = opening.world
         began = clock.now()
-        outcome = play_session(window, opening, args, chosen, cache, clock)
+        outcome = play_session(window, opening, args, chosen, cache, clock, left)
+        left = None if left is None else left - outcome.frames
         print(f"{outcome.frames} frames of {world.info.name} in {clock.now() - began:.1f} s")
         if outcome.failure:
             print(f"helios play: {outcome.failure}", file=sys.stderr)
             return 1
+        if left == 0:
+            return 0
         if outcome.jump:
             chosen = chosen.jumped(outcome.jump)
         elif menu and outcome.scene_ended:
@@ -89,8 +93,9 @@ def play_session(
     config: OpeningConfig,
     cache: Path,
     clock: RealClock,
+    frames: int | None,
 ) -> Outcome:
-    """One world in the window until it ends."""
+    """One world in the window until it ends, or for so many frames."""
     info, scene = opening.world.info, opening.scene
     hands = opening.hands
     window.enter_world(
@@ -112,7 +117,7 @@ def play_session(
         config=SessionConfig(
             latch=LatchConfig(policy=args.policy),
             rewind=RewindConfig(folder=cache),
-            studio=StudioConfig(folder=args.captures, latents=args.latents),
+            studio=StudioConfig(folder=args.captures, latents=args.latents, fps=opening.fps),
             scene=scene_name(scene.path) if scene else "",
             fps=opening.fps,
         ),
@@ -123,7 +128,7 @@ def play_session(
     if args.record is not None:
         session.studio.start_recording(args.record)
     sources = (*opening.sources, SceneEdits(window, opening, config.user_bindings, session.say))
-    return Loop(session, LoopConfig(frames=args.frames), sources=sources).run()
+    return Loop(session, LoopConfig(frames=frames), sources=sources).run()
 
 
 class SceneEdits:

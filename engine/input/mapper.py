@@ -79,7 +79,8 @@ class InputMapper:
             requested[:, a] = held + self._turned(a, channel, held)
         self._counts = dict.fromkeys(MOUSE_COUNTS, 0.0)
         held_inputs = self._signals.held(tuning)
-        busy = self._touched or bool(held_inputs) or bool(script.any())
+        flicked = any(values.any() for values in analog.values())
+        busy = self._touched or bool(held_inputs) or flicked or bool(script.any())
         self._idle_frames = 0 if busy else self._idle_frames + frames
         self._touched = False
         return InputWindow(
@@ -104,7 +105,8 @@ class InputMapper:
         later = [event for event in self._waiting if event.t > t_latch]
         for event in self._waiting:
             if event.t <= t_latch:
-                self._touched = True
+                # A resting stick jitters; what is past the dead zone shows in the values.
+                self._touched = self._touched or not isinstance(event, PadAxis)
                 self._take(event)
         self._waiting = later
 

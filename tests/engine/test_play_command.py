@@ -318,15 +318,19 @@ class StandIn:
         self.closed = True
 
 
-def windowed(monkeypatch, picks, outcomes, *arguments) -> tuple[int, list[str], StandIn]:
+def windowed(
+    monkeypatch, picks, outcomes, *arguments, limits: list[int | None] | None = None
+) -> tuple[int, list[str], StandIn]:
     """`helios play` with a stand-in window and given ends of its sessions."""
     from engine.cli import play_window
 
     window, played = StandIn(picks), []
+    limits = [] if limits is None else limits
     monkeypatch.setattr(play_window, "Window", lambda config, clock: window)
 
-    def play_session(window, opening, args, config, cache, clock):
+    def play_session(window, opening, args, config, cache, clock, frames):
         played.append(config.what and Path(config.what).stem)
+        limits.append(frames)
         return outcomes.pop(0)
 
     monkeypatch.setattr(play_window, "play_session", play_session)
@@ -353,6 +357,17 @@ def test_a_scene_leads_to_the_next_and_a_failure_is_exit_1(monkeypatch, capsys):
     code, played, window = windowed(monkeypatch, [], ends, str(one), "--pack", "null")
     assert code == 1 and played == [one.stem, two.stem] and window.closed
     assert capsys.readouterr().err == "helios play: boom\n"
+
+
+def test_scene_after_scene_shares_the_frames_that_were_asked_for(monkeypatch):
+    from engine.loop import Outcome
+
+    one, two = map(str, sorted((ROOT / "demos").glob("[a-z]*.yaml"))[:2])
+    limits: list[int | None] = []
+    ends = [Outcome(frames=n, jump=to, scene_ended=True) for n, to in ((9, two), (11, one))]
+    asked = (one, "--pack", "null", "--frames", "20")
+    code, played, _ = windowed(monkeypatch, [], ends, *asked, limits=limits)
+    assert code == 0 and len(played) == 2 and limits == [20, 11]
 
 
 def test_a_session_is_resumed_in_a_window_with_its_history(tmp_path):

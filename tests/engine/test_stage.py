@@ -98,6 +98,19 @@ def test_a_film_holds_every_frame(tmp_path):
     assert clip.shape == (37, 32, 48, 3)
 
 
+def test_a_film_is_as_fast_as_what_is_shown(tmp_path):
+    import av
+
+    rig = Rig(tmp_path)
+    config = StudioConfig(folder=tmp_path, fps=10.0)
+    studio = Studio(rig.stage, rig.world, config, say=rig.messages.append)
+    studio.start_film(tmp_path / "slow.mp4")
+    rig.run(20)
+    rig.stage.close()
+    with av.open(str(tmp_path / "slow.mp4")) as film:
+        assert film.streams.video[0].average_rate == 10
+
+
 def test_odd_sizes_are_padded_and_other_sizes_refused(tmp_path):
     film = Film(tmp_path / "odd.mp4", fps=20)
     film.write(np.zeros((31, 47, 3), np.uint8))

@@ -184,6 +184,18 @@ def test_idle_frames_count_from_the_last_touch():
     assert m.window(1.0, F, 0).idle_frames == 0, "still held"
 
 
+def test_a_resting_sticks_jitter_is_no_touch_but_a_flick_is():
+    m = mapper()
+    for i, value in enumerate((0.05, -0.1, 0.08)):
+        m.feed([PadAxis(0, "left_x", value, 0.2 * i)])
+        assert m.window(0.2 * i + 0.1, F, 0).idle_frames == (i + 1) * F
+    m.feed([PadAxis(0, "left_x", 0.9, 0.6), PadAxis(0, "left_x", 0.0, 0.62)])
+    assert m.window(0.7, F, 0).idle_frames == 0
+    assert m.window(0.9, F, 0).idle_frames == F
+    m.feed([PadAxis(0, "left_trigger", 1.0, 1.0), PadAxis(0, "left_trigger", 0.0, 1.01)])
+    assert m.window(1.1, F, 0).idle_frames == 0, "a trigger that came and went"
+
+
 def test_after_a_pause_nothing_stale_is_replayed():
     m = mapper()
     m.feed([*key("w", 0.1, 0.15), MouseMotion(500, 0, 0.1), *key("space", 0.1, 0.12)])
