@@ -11,9 +11,11 @@ F pixel frames, H W pixels.
 
 import queue
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -111,32 +113,34 @@ def _even(frame: np.ndarray) -> np.ndarray:
 
 def read_image(path: Path) -> np.ndarray:
     """uint8 [H, W, 3] of an image file (PNG, JPEG, WebP ...)."""
-    return _read(path, most=1)[0]
+    for picture in _pictures(path):
+        return picture.to_ndarray(format="rgb24")
+    raise ValueError(f"{path}: holds no pictures")
 
 
-def read_clip(path: Path, *, most: int = 2048) -> np.ndarray:
-    """uint8 [F, H, W, 3] of a video file, at most so many frames."""
-    return np.stack(_read(path, most=most))
+def read_clip(path: Path, *, first: int = 16, last: int = 160) -> np.ndarray:
+    """uint8 [F, H, W, 3] of a video file. A world goes on from a clip's end and is anchored to its
+    beginning, so of a longer film there are only so many `first` and `last` frames."""
+    begin, end = [], deque(maxlen=last)
+    for picture in _pictures(path):
+        (begin if len(begin) < first else end).append(picture)
+    if not begin:
+        raise ValueError(f"{path}: holds no pictures")
+    return np.stack([picture.to_ndarray(format="rgb24") for picture in (*begin, *end)])
 
 
-def _read(path: Path, *, most: int) -> list[np.ndarray]:
+def _pictures(path: Path) -> Iterator[Any]:
+    """The decoded frames of a file (av.VideoFrame), one after the other."""
     import av
 
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
-    frames: list[np.ndarray] = []
     try:
         with av.open(str(path)) as container:
-            for frame in container.decode(video=0):
-                frames.append(frame.to_ndarray(format="rgb24"))
-                if len(frames) == most:
-                    break
+            yield from container.decode(video=0)
     except (av.FFmpegError, IndexError) as error:
         raise ValueError(f"{path}: not an image or a video that can be read ({error})") from error
-    if not frames:
-        raise ValueError(f"{path}: holds no pictures")
-    return frames
 
 
 def png_bytes(frame: np.ndarray) -> bytes:

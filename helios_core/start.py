@@ -31,15 +31,21 @@ def check_pixels(name: str, pixels: np.ndarray, ndim: int) -> np.ndarray:
 
 def fit(frames: np.ndarray, height: int, width: int) -> Tensor:
     """Frames [F, H', W', 3] as video [1, 3, F, H, W] in [-1, 1], scaled to cover and cropped."""
-    video = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float()
-    rows, columns = video.shape[2:]
-    if (rows, columns) != (height, width):
-        scale = max(height / rows, width / columns)
-        size = (max(height, round(rows * scale)), max(width, round(columns * scale)))
-        video = F.interpolate(video, size, mode="bilinear", antialias=True)
-        top, left = (size[0] - height) // 2, (size[1] - width) // 2
-        video = video[:, :, top : top + height, left : left + width]
-    return (video / 127.5 - 1).clamp(-1, 1).transpose(0, 1)[None]
+    # One by one: floats of a whole film at its own size would fill the memory.
+    video = torch.stack([_fitted(frame, height, width) for frame in frames], 1)
+    return (video / 127.5 - 1).clamp(-1, 1)[None]
+
+
+def _fitted(frame: np.ndarray, height: int, width: int) -> Tensor:
+    picture = torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1).float()
+    rows, columns = picture.shape[1:]
+    if (rows, columns) == (height, width):
+        return picture
+    scale = max(height / rows, width / columns)
+    size = (max(height, round(rows * scale)), max(width, round(columns * scale)))
+    picture = F.interpolate(picture[None], size, mode="bilinear", antialias=True)[0]
+    top, left = (size[0] - height) // 2, (size[1] - width) // 2
+    return picture[:, top : top + height, left : left + width]
 
 
 def from_image(codec: Codec, image: Tensor, chunk_latents: int) -> tuple[Tensor, Tensor]:

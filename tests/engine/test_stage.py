@@ -111,6 +111,19 @@ def test_a_film_is_as_fast_as_what_is_shown(tmp_path):
         assert film.streams.video[0].average_rate == 10
 
 
+def test_a_clip_is_read_to_its_end_and_keeps_its_beginning(tmp_path):
+    film = Film(tmp_path / "long.mp4", fps=20)
+    for i in range(2200):
+        film.write(np.full((16, 16, 3), 20 + i // 10, np.uint8))
+    film.close()
+    clip = read_clip(tmp_path / "long.mp4")
+    assert clip.shape == (176, 16, 16, 3)
+    shades = clip.mean((1, 2, 3))
+    np.testing.assert_allclose(shades[:16], 20 + np.arange(16) // 10, atol=2)
+    np.testing.assert_allclose(shades[16:], 20 + np.arange(2040, 2200) // 10, atol=2)
+    assert len(read_clip(tmp_path / "long.mp4", first=3, last=5)) == 8
+
+
 def test_odd_sizes_are_padded_and_other_sizes_refused(tmp_path):
     film = Film(tmp_path / "odd.mp4", fps=20)
     film.write(np.zeros((31, 47, 3), np.uint8))
