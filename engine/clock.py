@@ -2,7 +2,7 @@
 
 The loop and the producer do all their waiting through a clock. `FakeClock` lets one thread run at
 a time and moves time only when all of them wait, so that a threaded session becomes an exact,
-instant simulation. Not here: pacing rules (engine.pacing) or latch rules (engine.latch).
+instant simulation. Not here: pacing rules (engine.playhead) or latch rules (engine.latch).
 
     clock = FakeClock()
     clock.sleep_until(3.0)   # returns at once, at 3.0

@@ -17,7 +17,7 @@ import numpy as np
 from engine.chunk import Chunk
 from engine.headless import ending
 from engine.input.events import Command, InputSource
-from engine.interrupt import careful
+from engine.interrupt import Interrupt, careful
 from engine.meter import Meter
 from engine.present.api import HudData
 from engine.session import Session
@@ -83,7 +83,7 @@ class Loop:
                 while not self._over():
                     interrupt.check()
                     if session.producer.failure is not None:
-                        return self._fail(session.producer.failure)
+                        return self._fail(session.producer.failure, interrupt)
                     self._pace(self.tick())
             finally:
                 session.close()
@@ -166,8 +166,9 @@ class Loop:
         done = limit is not None and self.frames >= limit
         return done or self.session.quit or self._jump is not None
 
-    def _fail(self, failure: BaseException) -> Outcome:
-        """Save what can be saved, say what broke, and wait for the player to close the window."""
+    def _fail(self, failure: BaseException, interrupt: Interrupt) -> Outcome:
+        """Save what can be saved, say what broke, and wait for the player to close the window or
+        to press Ctrl-C, after which the caller still says it."""
         session, clock = self.session, self.session.clock
         text = f"{type(failure).__name__}: {failure}"
         session.obey(Command("save", clock.now()))
@@ -176,7 +177,7 @@ class Loop:
         black = np.zeros((info.height, info.width, 3), np.uint8)
         frame = black if session.picture is None else session.picture[0]
         session.presenter.show(frame, self.hud(clock.now(), failure=text), ())
-        while clock.now() < until and not session.quit:
+        while clock.now() < until and not (session.quit or interrupt.asked):
             for command in self._poll(clock.now()):
                 if command.name == "quit":
                     session.quit = True

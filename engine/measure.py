@@ -81,7 +81,7 @@ class NoWindow:
 class Tracer:
     """A presenter around another one that presses keys and notes when frames show them.
 
-    `period` is the time from latch to latch; keys begin when the first frame is there.
+    Keys begin once `WARM_CHUNKS` chunks were shown, two periods for one change of each key.
     """
 
     def __init__(

@@ -193,7 +193,9 @@ def command_to_first_frame(pack: str, computed: dict[str, Any]) -> float:
     started = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
-        raise ValueError(done.stderr.strip().splitlines()[-1])
+        said = done.stderr.strip().splitlines()
+        silent = f"{' '.join(command)}: ended with code {done.returncode} and said nothing"
+        raise ValueError(said[-1] if said else silent)
     return time.perf_counter() - started
 
 

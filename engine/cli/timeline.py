@@ -27,16 +27,15 @@ def run(args: argparse.Namespace) -> int:
     if not 1 <= args.fps <= 240:
         raise ValueError("--fps is a number from 1 to 240")
     sheet = timeline_sheet(load_scene(args.scene, packs=pack_facts).scene, args.fps)
-    if out.suffix == ".svg":
-        out.write_text(sheet.svg(), encoding="utf-8")
-    else:
-        _write_png(sheet, out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_bytes(sheet.svg().encode() if out.suffix == ".svg" else _png(sheet))
     print(f"wrote {out} ({sheet.width}×{sheet.height})")
     return 0
 
 
-def _write_png(sheet: "Sheet", out: Path) -> None:
+def _png(sheet: "Sheet") -> bytes:
     """The same marks drawn with pygame, which is there for the window anyway; needs no display."""
+    import io
     import os
 
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
@@ -58,4 +57,6 @@ def _write_png(sheet: "Sheet", out: Path) -> None:
         else:
             end = (mark.x + mark.w, mark.y + mark.h)
             pygame.draw.line(surface, mark.colour, (mark.x, mark.y), end)
-    pygame.image.save(surface, str(out))
+    file = io.BytesIO()
+    pygame.image.save(surface, file, "timeline.png")
+    return file.getvalue()

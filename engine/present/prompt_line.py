@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,9 +39,15 @@ def unknown_words(text: str, known: frozenset[str] | None) -> list[UnknownWord]:
         parts = re.split(r"['’-]", word)
         if word in known or all(part in known for part in parts):
             continue
-        near = get_close_matches(word, known, n=1, cutoff=0.6)
-        found.append(UnknownWord(match.start(), match.end(), near[0] if near else ""))
+        found.append(UnknownWord(match.start(), match.end(), _nearest(word, known)))
     return found
+
+
+@lru_cache(maxsize=256)
+def _nearest(word: str, known: frozenset[str]) -> str:
+    """Kept, since the line is drawn again and again while it is open."""
+    near = get_close_matches(word, known, n=1, cutoff=0.6)
+    return near[0] if near else ""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 
 from engine.input.bindings import Binding, Bindings, Tuning
 from engine.input.events import DeviceEvent, KeyEvent, MouseButton, PadAxis, PadButton, Wheel
-from engine.input.names import PAD_STICKS, PAD_TRIGGERS
+from engine.input.names import MOUSE_COUNTS, PAD_STICKS, PAD_TRIGGERS
 from engine.input.presses import input_of
 from engine.present.key_help import COMMANDS, ends
 from engine.present.menu import Menu, Row
@@ -106,7 +106,8 @@ class Settings:
         return replace(self, bindings=self.bindings.tuned(**changes), note="")
 
     def _bind(self, found: list[Binding]) -> "Settings":
-        """New inputs of the row's kind of device; those of other devices stay."""
+        """New inputs of the row's kind of device; those of other devices stay, unless there are
+        none. Mouse motion always stays: no row could bind it again."""
         kind, target, end = self.menu.row.name.split(":")
         section = self.bindings.channels if kind == "channel" else self.bindings.commands
         bound = section[target]
@@ -115,7 +116,9 @@ class Settings:
         others = [binding for _, inputs in parts for binding in inputs]
         sign = -1.0 if kind == "channel" and int(end) == 1 else 1.0
         new = [replace(b, scale=b.scale * sign * _reach(mine, b)) for b in found]
-        kept = [b for b in mine if new and _device(b) != _device(new[0])]
+        kept = [
+            b for b in mine if b.input in MOUSE_COUNTS or (new and _device(b) != _device(new[0]))
+        ]
         used = {b.input for b in new}
         others = [b for b in others if b.input not in used]
         bindings = self.bindings.bind(target, *kept, *new, *others)
@@ -129,7 +132,9 @@ def _reach(old: Sequence[Binding], new: Binding) -> float:
 
 
 def _device(binding: Binding) -> str:
-    """keyboard, mouse or pad; sticks count apart from buttons."""
+    """keyboard, mouse or pad; sticks and mouse motion count apart from buttons."""
+    if binding.input in MOUSE_COUNTS:
+        return "mouse motion"
     kind = binding.input.rpartition(".")[0] or "keyboard"
     return f"{kind} stick" if binding.input[4:] in PAD_STICKS else kind
 

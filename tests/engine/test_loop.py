@@ -1,5 +1,6 @@
 """The loop on a fake clock: pacing, latching, policies, pause, frame limit, effects, faults."""
 
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -200,6 +201,25 @@ def test_a_failing_world_is_shown_saved_and_reported(tmp_path):
     saved = next((tmp_path / "captures").glob("*.helios"))
     assert read_session(saved).pack == "null"
     assert len(run.window.frames) >= 20
+
+
+def test_ctrl_c_ends_the_failure_screen_and_the_failure_is_still_told(tmp_path):
+    def fail(chunk: int) -> None:
+        raise MemoryError("3 GB are missing")
+
+    run = play(tmp_path, failure_seconds=30.0)
+    run.world._before_generate = fail
+    refresh = run.window.refresh
+
+    def interrupted(hud) -> None:
+        refresh(hud)
+        if hud.failure and run.clock.now() < 5.0:
+            signal.raise_signal(signal.SIGINT)
+            run.window.refresh = refresh
+
+    run.window.refresh = interrupted
+    assert "3 GB are missing" in run.loop.run().failure
+    assert run.clock.now() < 5.0
 
 
 def test_a_world_that_fails_at_once_still_reports(tmp_path):

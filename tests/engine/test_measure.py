@@ -104,3 +104,11 @@ def test_windowed_memory_and_files_are_bounded_however_long_it_runs(tmp_path):
     assert session.store.disk_bytes <= 260_000
     assert session.log.chunks == 3_000
     assert len(run.loop.meter.times) <= 4096
+
+
+def test_a_play_that_dies_without_a_word_is_told_with_its_command(monkeypatch):
+    from engine.cli import bench_play
+
+    monkeypatch.setattr(bench_play.sys, "executable", "false")
+    with pytest.raises(ValueError, match=r"--pack null .*: ended with code 1 and said nothing"):
+        bench_play.command_to_first_frame("null", {})

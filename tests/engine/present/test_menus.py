@@ -96,6 +96,14 @@ def test_a_direction_keeps_its_sign_and_its_reach():
     assert "-pad.left_y" in bound(state, "strafe"), "a stick pushed down for right"
 
 
+def test_mouse_motion_stays_whatever_is_bound_or_unbound_beside_it():
+    row = settings("channel:look_yaw:0")
+    assert {"mouse.x", "right*0.4", "pad.right_x*0.75"} <= set(bound(row, "look_yaw"))
+    state = row.step("accept").capture(MouseButton("x1", True, 0))
+    assert set(bound(row, "look_yaw")) | {"mouse.x1"} == set(bound(state, "look_yaw"))
+    assert bound(row.step("clear"), "look_yaw") == ["mouse.x", "-left*0.4"]
+
+
 def test_a_taken_key_is_named_and_its_owner_loses_it():
     state = settings("channel:jump:0").step("accept").capture(KeyEvent("w", True, 0))
     assert "'w' moved from move_forward to jump" in state.note

@@ -21,6 +21,24 @@ def keys(line: PromptLine, *names: str, ctrl: bool = False):
     return answer
 
 
+def test_a_line_that_is_drawn_again_looks_for_near_words_once(monkeypatch):
+    from engine.present import prompt_line
+
+    asked = []
+    search = prompt_line.get_close_matches
+
+    def counted(word, *rest, **options):
+        asked.append(word)
+        return search(word, *rest, **options)
+
+    monkeypatch.setattr(prompt_line, "get_close_matches", counted)
+    line = typed("snov fallz", known=KNOWN)
+    for _ in range(5):
+        assert [word.suggestion for word in line.unknown] == ["snow", "falls"]
+    assert asked == ["snov", "fallz"]
+    assert typed("snov", known=frozenset({"snore"})).unknown[0].suggestion == "snore"
+
+
 def test_editing_in_the_middle():
     line = typed("snow fals")
     keys(line, "left")

@@ -58,6 +58,9 @@ def test_timeline_as_svg_and_png(tmp_path, capsys):
     assert svg.read_text(encoding="utf-8").startswith("<svg ")
     assert main(["timeline", scene, "--out", str(png)]) == 0
     assert png.read_bytes().startswith(b"\x89PNG")
+    assert main(["timeline", scene, "--out", str(tmp_path / "new" / "a.png")]) == 0
+    assert (tmp_path / "new" / "a.png").read_bytes()[:4] == b"\x89PNG"
+    assert main(["timeline", scene, "--out", str(png / "a.png")]) == 2, "its folder is a file"
     assert main(["timeline", scene, "--out", str(tmp_path / "a.txt")]) == 2
     assert "neither an .svg nor a .png" in capsys.readouterr().err
 
