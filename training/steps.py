@@ -30,6 +30,9 @@ DATA = {
 }
 """Step to module, config class and function."""
 
+CONTINUED = ("render", "encode")
+"""Data steps that keep the shards of an interrupted start."""
+
 STAGES = {
     "words": ("training.stages.words", "WordsConfig", "WordsStage"),
     "codec": ("training.stages.codec", "CodecConfig", "CodecStage"),
@@ -42,6 +45,9 @@ STAGES = {
     "distill": ("training.stages.distill", "DistillConfig", "DistillStage"),
 }
 """Step to module, config class and stage class."""
+
+LENGTH = ("samples", "seed", "budget_minutes", "land")
+"""What of a loop decides the result."""
 
 
 def run(recipe: Recipe, *, only: Sequence[str] = (), resume: bool = False) -> str:
@@ -97,12 +103,15 @@ def configure(step: StepConfig, name: str) -> tuple[Any, Any]:
 
 
 def _unchanged(step: StepConfig, rundir: RunDir, name: str) -> None:
-    """Refuse a finished step whose settings changed: to skip it would hide that they do nothing.
+    """Refuse other settings for what is kept: to skip a finished step would hide that they do
+    nothing, to go on with an interrupted one would mix two kinds of data.
 
     A folder without a config was filled by hand; nothing is known of it.
     """
+    begun = step.stage in CONTINUED and any(rundir.path.glob("*.safetensors"))
     path = rundir.path / "config.json"
-    before = json.loads(path.read_text())["config"] if rundir.done and path.exists() else None
+    kept = (rundir.done or begun) and path.exists()
+    before = json.loads(path.read_text())["config"] if kept else None
     if not before:
         return
     now, then = _decisive(step, name), _decisive_before(before, step, name)
@@ -110,8 +119,9 @@ def _unchanged(step: StepConfig, rundir: RunDir, name: str) -> None:
     if found is not None:
         key, was, wanted = found
         raise ValueError(
-            f"{name}: finished with {key} = {was}, now it is {wanted}; delete {rundir.path} and "
-            f"the folders of the steps after it to run them anew, or set root=... to keep both"
+            f"{name}: {'finished' if rundir.done else 'begun'} with {key} = {was}, now it is "
+            f"{wanted}; delete {rundir.path} and the folders of the steps after it to run them "
+            "anew, or set root=... to keep both"
         )
 
 
@@ -122,19 +132,21 @@ def _decisive(step: StepConfig, name: str) -> dict[str, Any]:
     if step.stage in DATA:
         config.pop("workers", None)
         return {"stage": step.stage, "settings": config}
-    loop = {"samples": step.loop.samples, "seed": step.loop.seed}
+    loop = {key: getattr(step.loop, key) for key in LENGTH}
     return {"stage": step.stage, "settings": config, "loop": loop}
 
 
 def _decisive_before(before: Mapping[str, Any], step: StepConfig, name: str) -> dict[str, Any]:
-    """The same of the config that a run wrote; as it stands where this version cannot build it."""
-    loop = {k: v for k, v in before.get("loop", {}).items() if k in ("samples", "seed")}
+    """The same of the config that a run wrote; as it stands where this version cannot build it.
+    What it does not say of the loop is as it is now."""
+    said = {k: v for k, v in before.get("loop", {}).items() if k in LENGTH}
+    loop = replace(step.loop, **said)
     settings = before.get("settings", {})
     try:
-        loops = replace(step.loop, **loop)
-        return _decisive(StepConfig(stage=before["stage"], settings=settings, loop=loops), name)
+        return _decisive(StepConfig(stage=before["stage"], settings=settings, loop=loop), name)
     except ValueError:
-        return {"stage": before["stage"], "settings": settings, "loop": loop}
+        lengths = {key: getattr(loop, key) for key in LENGTH}
+        return {"stage": before["stage"], "settings": settings, "loop": lengths}
 
 
 def _first_difference(then: Any, now: Any, key: str = "") -> tuple[str, str, str] | None:

@@ -90,6 +90,23 @@ def test_a_share_is_a_part(share):
         recipe.load("wilds-nano", [f"shared.share={share}"])
 
 
+@pytest.mark.parametrize(
+    ("name", "override", "message"),
+    [
+        ("wilds-nano", "shared.shaer=0.1", r"no 'shared.shaer': it has shared\.share"),
+        ("wilds-nano", 'shared={"share":0.1}', "no 'shared'"),
+        ("wilds", "shared.share=0.1", "shares nothing"),
+        ("frozen", "shared.share=0.1", "shares nothing"),
+    ],
+)
+def test_a_shared_value_that_nothing_reads_is_refused(name, override, message, tmp_path):
+    if name == "frozen":
+        name = str(tmp_path / "frozen.json")
+        recipe.freeze(recipe.load("wilds-nano"), Path(name))
+    with pytest.raises(ValueError, match=message):
+        recipe.load(name, [override])
+
+
 def test_lists_need_no_quotes_that_a_shell_takes_away():
     loaded = recipe.load("freedoom", ["shared.clips.folders=[clips/doom, more]"])
     for step in ("clips", "held-clips"):
@@ -183,12 +200,40 @@ def test_of_a_loop_length_and_seed_count_of_data_no_workers(tmp_path):
     steps._unchanged(step(save_minutes=9.0, keep=5), rundir, "codec")
     with pytest.raises(ValueError, match=r"loop.samples = 8, now it is 80; .* root="):
         steps._unchanged(step(samples=80), rundir, "codec")
+    with pytest.raises(ValueError, match=r"loop.budget_minutes = 0.0, now it is 3.0"):
+        steps._unchanged(step(budget_minutes=3.0), rundir, "codec")
+    with pytest.raises(ValueError, match=r"loop.land = false, now it is true"):
+        steps._unchanged(step(land=True), rundir, "codec")
+    older = to_plain(step())
+    del older["loop"]["land"], older["loop"]["budget_minutes"]
+    rundir.open(older)
+    steps._unchanged(step(budget_minutes=3.0, land=True), rundir, "codec")
     frames = {"height": 32, "width": 32, "parts": [{"clips": 2, "frames": 48}]}
     one, two = (
         recipe.StepConfig(stage="render", settings={**frames, "workers": n}) for n in (1, 2)
     )
     rundir.open(to_plain(one))
     steps._unchanged(two, rundir, "frames")
+
+
+@pytest.mark.parametrize("stage", ["render", "encode"])
+def test_an_interrupted_data_step_goes_on_only_with_its_settings(stage, tmp_path, monkeypatch):
+    def plan(clips: int) -> recipe.Recipe:
+        walks = {"height": 32, "width": 32, "parts": [{"clips": clips, "frames": 48}]}
+        settings = {"render": walks, "codec": "codec"} if stage == "encode" else walks
+        made = {"shots": {"stage": stage, "settings": settings}}
+        values = {"name": "x", "root": str(tmp_path), "device": "cpu", "steps": made}
+        return recipe.build(recipe.Recipe, values, "x")
+
+    module, _, function = steps.DATA[stage]
+    monkeypatch.setattr(f"{module}.{function}", lambda *_: {})
+    context = steps.make_context(plan(2), "shots")
+    context.rundir.open(to_plain(plan(1).steps["shots"]))
+    context.rundir.open(to_plain(plan(2).steps["shots"]))  # nothing was made before: no mixture
+    toy.shards.write(tmp_path / "shots" / "00000.safetensors", toy.pixel_clips())
+    with pytest.raises(ValueError, match=r"shots: begun with .*parts = .*now it is .*root="):
+        steps.run(plan(1))
+    assert steps.run(plan(2)) == "done"
 
 
 @pytest.mark.full
