@@ -37,7 +37,8 @@ class OwnHistory:
     """Own pictures in histories."""
 
     start: float = 0.1
-    """Share of the run after which they are made and used."""
+    """Share of the run after which they are made and used; from the beginning where the run lands
+    on a budget of minutes, whose number of samples is not known before."""
     share: float = 0.2
     """Share of the windows beside the streams that meet what streams left behind."""
     streams: StreamConfig = field(default_factory=StreamConfig)
@@ -118,7 +119,8 @@ class BaseStage:
         self.bank = OwnBank(self.data.latents)
         self.streams = Streams(self.data, self.bank, config.own.streams, config.windows.targets)
         self.due: tuple[Window, Tensor] | None = None  # the streams' windows of this step
-        self.own_from = int(loop.samples * config.own.start)
+        lands = loop.land and loop.budget_minutes > 0
+        self.own_from = 0 if lands else int(loop.samples * config.own.start)
         self.judge = Judge(
             context,
             self.world,
