@@ -65,6 +65,12 @@ def test_shipped_recipes_resolve(name, tmp_path):
     assert recipe.load(str(tmp_path / "frozen.json")) == loaded
 
 
+def test_recipes_that_share_a_folder_share_no_step():
+    """wilds-flow reads wilds-nano's latents; what each makes stands beside the other's."""
+    nano, flow = recipe.load("wilds-nano"), recipe.load("wilds-flow")
+    assert nano.root == flow.root and not set(nano.steps) & set(flow.steps)
+
+
 def test_overrides_reach_steps_by_name():
     loaded = recipe.load("wilds-nano", ["near.loop.samples=7", "device=cpu", "root=/tmp/x"])
     assert loaded.steps["near"].loop.samples == 7 and loaded.root == "/tmp/x"
