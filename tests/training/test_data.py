@@ -250,7 +250,7 @@ def test_own_predictions_stand_in_histories_but_not_in_targets(latents):
 
 def test_encoding_in_spans_equals_encoding_at_once(tmp_path):
     codec, clips = tiny.codec().eval(), tiny.pixel_clips(frames=24)
-    config = EncodeConfig(frames="", codec="", span=5, batch=1)
+    config = EncodeConfig(frames="frames", codec="", span=5, batch=1)
     got = encode_clips(codec, clips.frames, config, tiny.context(tmp_path))
     video = clips.frames.permute(0, 4, 1, 2, 3).float() / 127.5 - 1
     with torch.no_grad():

@@ -157,6 +157,57 @@ def test_a_mistake_in_the_last_step_is_named_before_the_first_runs(tmp_path):
     assert not (tmp_path / "shots").exists()
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("forecast.settings.model.widht=256", "forecast: model: unknown key 'widht'; did you mean"),
+        ("forecast.settings.model.width=wide", "forecast: model: .*value of its kind"),
+        ("forecast.settings.model.preset=smal", "model.preset is 'smal'; give one of small"),
+        ("forecast.settings.model.forecast=[0, 0]", "forecast: this model has no forecast"),
+        ("sharpen.settings.reader=raeder", "sharpen: settings.reader = 'raeder', but no step .*"
+         "did you mean 'reader'"),
+        ("sharpen.settings.streams.count=99", "sharpen: give fewer streams than batch"),
+        ("near.settings.own.streams.count=99", "near: own.streams.count = 99: give fewer than"),
+        ("near.settings.init=sharpen", "near: settings.init = 'sharpen', but no step before"),
+        ("export.settings.codec=decodr", "export: settings.codec = 'decodr', .*mean 'decoder'"),
+        ("export.settings.steps=[2]", "export: steps = "),
+        ("latents.settings.frames=", "latents: name either a step with frames"),
+    ],
+)  # fmt: skip
+def test_what_cannot_go_well_is_named_before_the_first_step(override, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        steps.run(recipe.load("wilds-nano", [f"root={tmp_path}", override]))
+    assert not list(tmp_path.iterdir())
+
+
+def test_steps_are_looked_for_among_those_that_run_and_in_folders(tmp_path):
+    loaded = recipe.load("wilds-flow", [f"root={tmp_path}"])
+    with pytest.raises(ValueError, match=r"base: settings\.latents = 'latents', .*run that step"):
+        steps.run(loaded)
+    for name in ("latents", "held-latents", "codec"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(ValueError, match=r"distill: settings\.teacher = 'base'"):
+        steps.run(loaded, only=["distill"])
+
+
+def test_nested_fields_and_packs_name_their_origin():
+    step = recipe.StepConfig(stage="finetune", settings={
+        "latents": "a", "held": "b", "codec": "pack:c", "origin": {"step": "d"}})  # fmt: skip
+    named = dict(steps.named_steps(steps.configure(step, "x")[0]))
+    assert named["settings.origin.step"] == "d" and named["settings.codec"] == "pack:c"
+    assert "settings.captions" not in named
+    steps._check_named(steps.configure(step, "x")[0], "x", ["a", "b", "d"], Path("nowhere"))
+
+
+def test_changes_of_an_origin_are_fields_of_the_model():
+    changes = {"pack": "p", "changes": {"restrict_histroy": True}}
+    step = recipe.StepConfig(
+        stage="finetune", settings={"latents": "a", "held": "b", "codec": "c", "origin": changes}
+    )
+    with pytest.raises(ValueError, match="did you mean 'restrict_history'"):
+        steps.configure(step, "x")
+
+
 def test_clips_leave_nothing_of_an_earlier_run(tmp_path, monkeypatch):
     from engine.rollouts.reader import RolloutDataset
     from training.data import clips
@@ -237,6 +288,7 @@ def test_an_interrupted_data_step_goes_on_only_with_its_settings(stage, tmp_path
     context.rundir.open(to_plain(plan(1).steps["shots"]))
     context.rundir.open(to_plain(plan(2).steps["shots"]))  # nothing was made before: no mixture
     toy.shards.write(tmp_path / "shots" / "00000.safetensors", toy.pixel_clips())
+    (tmp_path / "codec").mkdir()
     with pytest.raises(ValueError, match=r"shots: begun with .*parts = .*now it is .*root="):
         steps.run(plan(1))
     assert steps.run(plan(2)) == "done"
