@@ -21,7 +21,7 @@ from helios_core.plain import to_plain
 from helios_core.stillness import Stillness
 from training import artifacts
 from training.data import shards
-from training.stages.context import StepContext
+from training.stages.context import StepContext, StepName
 from training.stages.origin import open_codec
 from training.stages.way import student_plan
 from training.starts import Start, presets
@@ -33,11 +33,11 @@ class ExportConfig:
     """What becomes a pack."""
 
     name: str
-    world: str
+    world: StepName
     """Step that published transformer and text encoder."""
-    codec: str
+    codec: StepName
     """Step that published the codec, or `pack:NAME`."""
-    latents: str
+    latents: StepName
     """Step whose shards tell fps and actions."""
     height: int
     width: int
@@ -57,13 +57,16 @@ class ExportConfig:
     """Pictures of Wilds to begin from where there is only a text; none by default."""
     stillness: Stillness | None = None
     """How the world keeps its moment while nothing is asked of it; none by default."""
-    clips: str = ""
+    clips: StepName = ""
     """Step whose folder holds the recordings that presets name by `clip`."""
     bindings: dict[str, Any] = field(default_factory=dict)
     card: dict[str, Any] = field(default_factory=dict)
     """Anything else worth saying, such as the licences of what it learned from."""
     delta_of: str = ""
     """Folder of a pack to store only the difference to."""
+
+    def __post_init__(self) -> None:
+        student_plan(self.sigmas, self.steps)  # which refuses what cannot be sampled
 
 
 def export(config: ExportConfig, context: StepContext) -> dict[str, Any]:

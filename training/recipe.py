@@ -9,6 +9,7 @@ many times `shared.share`: one number makes an evening of a night.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -64,7 +65,9 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe and apply `key=value` overrides; a key may start with a step's name."""
     path = find(name)
     if path.suffix == ".json":
-        values = _overridden_json(_json(path), overrides)
+        values = _json(path)
+        _check_shared({}, overrides, path)
+        values = _overridden_json(values, overrides)
     else:
         values = _resolved_yaml(path, overrides)
     values.pop("shared", None)
@@ -103,7 +106,9 @@ def _resolved_yaml(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
     OmegaConf.register_resolver("share", _share, replace=True)
     try:
         tree = OmegaConf.load(path)
-        names = _names(OmegaConf.to_container(tree, resolve=False), path)
+        plain = OmegaConf.to_container(tree, resolve=False)
+        names = _names(plain, path)
+        _check_shared(plain, overrides, path)
         for override in overrides:
             key, value = _split(override)
             OmegaConf.update(tree, _full_key(key, names), _parse(value), force_add=True)
@@ -114,6 +119,25 @@ def _resolved_yaml(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
         raise ValueError(f"{path}: {str(error).splitlines()[0]}") from error
     assert isinstance(resolved, dict)
     return resolved  # type: ignore[return-value]
+
+
+def _check_shared(values: Any, overrides: Sequence[str], path: Path) -> None:
+    """Refuse overrides of shared values that the recipe lacks: nothing would come of them."""
+    known = _dotted(values.get("shared"), "shared")
+    for override in overrides:
+        key = _split(override)[0]
+        if key.split(".")[0] == "shared" and key not in known:
+            near = get_close_matches(key, known, 1) or known
+            hint = f"it has {', '.join(near)}" if near else "it shares nothing; set values of steps"
+            raise ValueError(f"{path} has no {key!r}: {hint}")
+
+
+def _dotted(values: Any, above: str) -> list[str]:
+    """Dotted keys of everything below `above`."""
+    if not isinstance(values, dict):
+        return []
+    rows = [(f"{above}.{key}", value) for key, value in values.items()]
+    return [key for name, value in rows for key in (name, *_dotted(value, name))]
 
 
 def _share(length: int, *, _root_: Any) -> int:

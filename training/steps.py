@@ -5,22 +5,23 @@ the loop runs. Both are imported when a recipe needs them, not before.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
 
 from helios_core.plain import build, to_plain
 from training.precision import suited
 from training.recipe import Recipe, StepConfig
-from training.stages.context import StepContext
+from training.stages.context import StepContext, StepName
 from training.trainer import checkpoints
 from training.trainer.loop import Trainer
 from training.trainer.parallel import start
-from training.trainer.rundir import RunDir
+from training.trainer.rundir import RunDir, machine
 
 DATA = {
     "render": ("training.data.render", "RenderConfig", "render"),
@@ -29,6 +30,9 @@ DATA = {
     "export": ("training.export", "ExportConfig", "export"),
 }
 """Step to module, config class and function."""
+
+CONTINUED = ("render", "encode")
+"""Data steps that keep the shards of an interrupted start."""
 
 STAGES = {
     "words": ("training.stages.words", "WordsConfig", "WordsStage"),
@@ -43,12 +47,15 @@ STAGES = {
 }
 """Step to module, config class and stage class."""
 
+LENGTH = ("samples", "seed", "budget_minutes", "land")
+"""What of a loop decides the result."""
+
 
 def run(recipe: Recipe, *, only: Sequence[str] = (), resume: bool = False) -> str:
     """Run the steps of a recipe in order, or those named; finished ones are skipped.
 
-    All are checked before the first runs: a mistake in the last step must not cost the hours of
-    those before it.
+    Settings, and the steps that they name, are checked before the first runs: a mistake in the last
+    step must not cost the hours of those before it.
     """
     unknown = [name for name in only if name not in recipe.steps]
     if unknown:
@@ -58,9 +65,14 @@ def run(recipe: Recipe, *, only: Sequence[str] = (), resume: bool = False) -> st
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     wanted = {name: step for name, step in recipe.steps.items() if not only or name in only}
+    root, before = Path(recipe.root).expanduser(), []
     for name, step in wanted.items():
-        configure(step, name)
-        _unchanged(step, RunDir(Path(recipe.root).expanduser() / name), name)
+        rundir = RunDir(root / name)
+        config, _ = configure(step, name)
+        _unchanged(step, rundir, name)
+        if not rundir.done:
+            _check_named(config, name, before, root)
+        before.append(name)
     for name, step in wanted.items():
         context = make_context(recipe, name)
         if context.rundir.done:
@@ -92,17 +104,48 @@ def configure(step: StepConfig, name: str) -> tuple[Any, Any]:
         known = ", ".join([*DATA, *STAGES])
         raise ValueError(f"{name}: no stage {step.stage!r}; known: {known}")
     module = import_module(entry[0])
-    config = build(getattr(module, entry[1]), step.settings, name)
+    try:
+        config = build(getattr(module, entry[1]), step.settings, name)
+    except ValueError as error:
+        text = str(error)
+        raise ValueError(text if text.startswith(f"{name}:") else f"{name}: {text}") from error
     return config, getattr(module, entry[2])
 
 
+def _check_named(config: Any, name: str, before: Sequence[str], root: Path) -> None:
+    """Refuse a config that names a step which neither runs before nor left a folder."""
+    for key, step in named_steps(config):
+        if step.startswith("pack:") or step in before or (root / step).is_dir():
+            continue
+        near = get_close_matches(step, before, 1)
+        hint = f"did you mean {near[0]!r}?" if near else "run that step first"
+        raise ValueError(
+            f"{name}: {key} = {step!r}, but no step before has this name, and {root / step} is no "
+            f"folder; {hint}"
+        )
+
+
+def named_steps(config: Any, above: str = "settings") -> Iterator[tuple[str, str]]:
+    """Dotted key and value of every field that names a step."""
+    hints = get_type_hints(type(config), include_extras=True)
+    for entry in fields(config):
+        value, key = getattr(config, entry.name), f"{above}.{entry.name}"
+        if hints[entry.name] == StepName and value:
+            yield key, value
+        elif is_dataclass(value):
+            yield from named_steps(value, key)
+
+
 def _unchanged(step: StepConfig, rundir: RunDir, name: str) -> None:
-    """Refuse a finished step whose settings changed: to skip it would hide that they do nothing.
+    """Refuse other settings for what is kept: to skip a finished step would hide that they do
+    nothing, to go on with an interrupted one would mix two kinds of data.
 
     A folder without a config was filled by hand; nothing is known of it.
     """
+    begun = step.stage in CONTINUED and any(rundir.path.glob("*.safetensors"))
     path = rundir.path / "config.json"
-    before = json.loads(path.read_text())["config"] if rundir.done and path.exists() else None
+    kept = (rundir.done or begun) and path.exists()
+    before = json.loads(path.read_text())["config"] if kept else None
     if not before:
         return
     now, then = _decisive(step, name), _decisive_before(before, step, name)
@@ -110,8 +153,9 @@ def _unchanged(step: StepConfig, rundir: RunDir, name: str) -> None:
     if found is not None:
         key, was, wanted = found
         raise ValueError(
-            f"{name}: finished with {key} = {was}, now it is {wanted}; delete {rundir.path} and "
-            f"the folders of the steps after it to run them anew, or set root=... to keep both"
+            f"{name}: {'finished' if rundir.done else 'begun'} with {key} = {was}, now it is "
+            f"{wanted}; delete {rundir.path} and the folders of the steps after it to run them "
+            "anew, or set root=... to keep both"
         )
 
 
@@ -122,19 +166,21 @@ def _decisive(step: StepConfig, name: str) -> dict[str, Any]:
     if step.stage in DATA:
         config.pop("workers", None)
         return {"stage": step.stage, "settings": config}
-    loop = {"samples": step.loop.samples, "seed": step.loop.seed}
+    loop = {key: getattr(step.loop, key) for key in LENGTH}
     return {"stage": step.stage, "settings": config, "loop": loop}
 
 
 def _decisive_before(before: Mapping[str, Any], step: StepConfig, name: str) -> dict[str, Any]:
-    """The same of the config that a run wrote; as it stands where this version cannot build it."""
-    loop = {k: v for k, v in before.get("loop", {}).items() if k in ("samples", "seed")}
+    """The same of the config that a run wrote; as it stands where this version cannot build it.
+    What it does not say of the loop is as it is now."""
+    said = {k: v for k, v in before.get("loop", {}).items() if k in LENGTH}
+    loop = replace(step.loop, **said)
     settings = before.get("settings", {})
     try:
-        loops = replace(step.loop, **loop)
-        return _decisive(StepConfig(stage=before["stage"], settings=settings, loop=loops), name)
+        return _decisive(StepConfig(stage=before["stage"], settings=settings, loop=loop), name)
     except ValueError:
-        return {"stage": before["stage"], "settings": settings, "loop": loop}
+        lengths = {key: getattr(loop, key) for key in LENGTH}
+        return {"stage": before["stage"], "settings": settings, "loop": lengths}
 
 
 def _first_difference(then: Any, now: Any, key: str = "") -> tuple[str, str, str] | None:
@@ -166,8 +212,10 @@ def _run_step(step: StepConfig, context: StepContext, resume: bool) -> str:
             "or delete the folder to begin anew"
         )
     if context.ranks.primary:
-        rundir.open(to_plain(step))
+        rundir.open(to_plain(step), machine(context.device, context.precision))
     torch.manual_seed(step.loop.seed)
     stage = runner(config, context, step.loop)
-    trainer = Trainer(stage, step.loop, rundir, context.device, context.name, context.ranks)
+    trainer = Trainer(
+        stage, step.loop, rundir, context.device, context.name, context.ranks, context.precision
+    )
     return trainer.run()

@@ -16,8 +16,9 @@ EXAMPLE = """helios record --env freedoom --policy random --episodes 20 --out cl
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--env", required=True, help="a shipped game's name, or a Gymnasium id")
-    parser.add_argument("--mapping", default="", help="YAML file that names the game's channels")
+    game = parser.add_mutually_exclusive_group(required=True)
+    game.add_argument("--env", default="", help="a shipped game's name, or its Gymnasium id")
+    game.add_argument("--mapping", default="", help="YAML file that names a game and its channels")
     who = parser.add_mutually_exclusive_group()
     who.add_argument(
         "--policy", default="random", help="random, scripted, or a Python file (default: random)"
@@ -36,6 +37,8 @@ def run(args: argparse.Namespace) -> int:
     from training.clips.recorder import RecordConfig, record
     from training.worlds.games.mapping import load_mapping
 
+    if args.actions and (args.play or args.policy != "scripted"):
+        raise ValueError("--actions is what --policy scripted plays; give both or neither")
     mapping = load_mapping(args.mapping or args.env)
     config = RecordConfig(
         out=args.out,

@@ -128,7 +128,8 @@ class RolloutDataset:
         )
 
     def columns(self, episode: int) -> dict[str, np.ndarray]:
-        """Every logged column of an episode, [F] or [F, size], and its `prompt` per frame."""
+        """Every logged column of an episode, [F] or [F, size], and its `prompt` per frame.
+        Actions are [F, A] whatever their number."""
         self._episode(episode)
         return dict(self._rows(episode))
 
@@ -224,6 +225,9 @@ class RolloutDataset:
             table = self._tables(info.part).read_row_group(info.row_group)
             prompts = [self._tasks[i] for i in table["task_index"].to_pylist()]
         rows = {c.name: _numpy(table[c.name], c.size) for c in self.spec.columns}
+        for name in ("action", "action.requested"):
+            if name in rows:  # a row of channels, even where there is one
+                rows[name] = rows[name].reshape(-1, self.spec.actions.size)
         rows["prompt"] = np.array(prompts, object)
         for array in rows.values():
             array.flags.writeable = False

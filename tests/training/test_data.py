@@ -1,13 +1,19 @@
 """Shards, windows and corruption: what a model is shown is what the clips say."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
+from engine.rollouts.reader import RolloutDataset
+from helios_core.actions import ActionSpec
 from tests.training import tiny
 from training.data import shards
 from training.data.bank import OwnBank
+from training.data.clips import ClipsConfig, _alike, _clip
+from training.data.clips import clips as make_clips
 from training.data.corruption import CorruptionConfig, corrupt
 from training.data.encode import EncodeConfig, encode_clips
 from training.data.windows import LatentSet, WindowConfig, gather
@@ -105,6 +111,96 @@ def test_texts_follow_their_segments_and_actions_their_latents(latents):
     assert set(none.texts) == {""} and not none.action_mask.any()
 
 
+def test_a_past_too_short_for_a_switch_is_switched_whole(latents):
+    config = replace(WHOLE, switched=1.0, partial=1.0)
+    window = latents.sample(800, config, Draw(0, 8))
+    clip_of = torch.cat([torch.arange(4).repeat_interleave(24), torch.tensor([-1])])
+    clips = clip_of[window.past[:, 1:]]
+    for seen in clips:  # nothing is missing between two moments of a past
+        there = (seen >= 0).nonzero().flatten()
+        assert len(there) == 0 or (seen[there[0] :] >= 0).all()
+
+
+@pytest.mark.parametrize(("chunk", "first"), [(9, 8), (1, 20)])
+def test_captions_of_windowed_chunks_begin_at_their_own_frames(tmp_path, chunk, first):
+    """A chunk of 9 latents is 33 frames; one of a single latent is a single frame."""
+    clips = tiny.latent_clips(length=27)
+    temporal, frames = 4, 27 // chunk * (1 + 4 * (chunk - 1))
+    origin = {"layout": "windowed", "chunk_latents": chunk, "temporal": temporal}
+    start = 1 + 4 * (first - 1) if chunk == 9 else first
+    captions = ((shards.Segment(0, ("old",)), shards.Segment(start, ("new",)),
+                 shards.Segment(frames - 1, ("end",))),) * 4  # fmt: skip
+    info = replace(clips.info, captions=captions, origin=origin)
+    actions = torch.zeros(4, frames, clips.actions.shape[2])
+    shards.write(tmp_path / "0.safetensors", shards.Clips(info, actions, latents=clips.latents))
+    loaded = LatentSet.load(tmp_path)
+    said = [loaded.texts[i][0] for i in loaded.text_of[:27].tolist()]
+    if chunk == 9:  # the last latent's first frame is before the last caption
+        assert said == ["old"] * first + ["new"] * (27 - first)
+    else:
+        assert said == ["old"] * first + ["new"] * (26 - first) + ["end"]
+
+
+@pytest.mark.parametrize("other", [{"fps": 10}, {"spec": ActionSpec(channels=())}])
+def test_latents_of_other_actions_or_rates_are_refused(tmp_path, other):
+    clips = tiny.latent_clips()
+    for i, change in enumerate(({}, other)):
+        info = replace(clips.info, **change)
+        values = clips.actions[..., : info.spec.size]
+        shards.write(tmp_path / f"{i}.safetensors", replace(clips, info=info, actions=values))
+    with pytest.raises(ValueError, match="other actions or another frame rate"):
+        LatentSet.load(tmp_path)
+
+
+SPEC = SimpleNamespace(actions=tiny.WALK_SPEC, fps=20, source={})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"fps": 10}, "b has 10 frames/s, a 20; set fps"),
+        ({"actions": ActionSpec(channels=())}, "b has other action channels than a"),
+    ],
+)
+def test_recordings_of_other_actions_or_rates_are_refused(tmp_path, monkeypatch, change, message):
+    specs = {"a": SPEC, "b": SimpleNamespace(**{**vars(SPEC), **change})}
+    monkeypatch.setattr(
+        RolloutDataset, "open", lambda p: SimpleNamespace(spec=specs[p.name], episodes=[])
+    )
+    config = ClipsConfig(folders=("a", "b"), height=32, width=32)
+    with pytest.raises(ValueError, match=message):
+        make_clips(config, tiny.context(tmp_path))
+
+
+def test_recordings_of_two_rates_meet_at_a_rate_that_divides_both():
+    specs = [SPEC, SimpleNamespace(**{**vars(SPEC), "fps": 10})]
+    config = ClipsConfig(folders=("a", "b"), height=32, width=32, fps=10)
+    _alike([(n, SimpleNamespace(spec=s)) for n, s in zip("ab", specs, strict=True)], config)
+
+
+def test_frames_without_a_prompt_have_no_caption(tmp_path):
+    """The earlier caption does not go on over them."""
+    window = SimpleNamespace(
+        frames=np.zeros((24, 32, 32, 3), np.uint8),
+        applied=np.zeros((24, tiny.WALK_SPEC.size), np.float32),
+        prompts=["a field"] * 8 + [""] * 8 + ["a lake"] * 8,
+    )
+    config = ClipsConfig(folders=("a",), height=32, width=32)
+    clip = _clip(window, SPEC, config, 1)
+    assert [s.start for s in clip.info.captions[0]] == [0, 8, 16]
+    latents = torch.zeros(1, 12, 4, 4, 4)
+    shards.write(tmp_path / "0.safetensors", shards.Clips(clip.info, clip.actions, latents=latents))
+    loaded = LatentSet.load(tmp_path)
+    said = [loaded.texts[i][0] for i in loaded.text_of.tolist()]
+    assert said == ["a field"] * 4 + [""] * 4 + ["a lake"] * 4
+
+
+@pytest.mark.parametrize("key", ["held_every", "frames", "least"])
+def test_nothing_is_counted_by_zero(key):
+    with pytest.raises(ValueError, match=f"{key} is 0; give at least 1"):
+        ClipsConfig(folders=("a",), height=32, width=32, **{key: 0})
+
+
 def test_absent_frames_are_zero(latents):
     index = torch.tensor([[-1, 3]])
     got = gather(latents.latents, index)
@@ -154,7 +250,7 @@ def test_own_predictions_stand_in_histories_but_not_in_targets(latents):
 
 def test_encoding_in_spans_equals_encoding_at_once(tmp_path):
     codec, clips = tiny.codec().eval(), tiny.pixel_clips(frames=24)
-    config = EncodeConfig(frames="", codec="", span=5, batch=1)
+    config = EncodeConfig(frames="frames", codec="", span=5, batch=1)
     got = encode_clips(codec, clips.frames, config, tiny.context(tmp_path))
     video = clips.frames.permute(0, 4, 1, 2, 3).float() / 127.5 - 1
     with torch.no_grad():

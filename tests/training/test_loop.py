@@ -10,6 +10,7 @@ import torch
 
 from tests.training import tiny
 from training.data.streams import StreamConfig
+from training.data.windows import WindowConfig
 from training.stages.base import BaseConfig, BaseStage, OwnHistory
 from training.trainer import checkpoints
 from training.trainer.loop import LoopConfig, Trainer, TrainingDivergedError
@@ -22,7 +23,7 @@ BATCH = 4
 def make(root, samples=40, matrices="adamw", **loop):
     config = BaseConfig(
         latents="latents", held="held", codec="codec", model=tiny.MODEL, text=tiny.TEXT,
-        windows=replace(BaseConfig(latents="", held="", codec="").windows, history=7),
+        windows=WindowConfig(history=7),
         batch=BATCH, own=OwnHistory(start=0.3, share=0.5, streams=StreamConfig(count=2)),
         optimiser=OptimiserConfig(lr=1e-3, matrices=matrices, warmup=8, ema=0.9),
     )  # fmt: skip
@@ -129,7 +130,7 @@ def test_nan_stops_and_names_the_last_good_checkpoint(root):
     trainer.save()
     with torch.no_grad():
         trainer.stage.world.dit.proj_out.bias.fill_(float("nan"))
-    with pytest.raises(TrainingDivergedError, match="000000001"):
+    with pytest.raises(TrainingDivergedError, match=r"with --resume to go on from .*000000001"):
         trainer._step()
 
 
@@ -171,20 +172,42 @@ def test_only_the_newest_checkpoints_stay(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["000000003", "000000004"]
 
 
-def test_another_machine_resumes_from_weights_with_fresh_moments(root, monkeypatch):
+@pytest.mark.parametrize("change", ["device", "kind", "cpu", "precision", "torch", "threads"])
+def test_another_machine_resumes_from_weights_with_fresh_moments(root, capsys, change):
     trainer = make(root)
     trainer._step()
     trainer._step()
     trainer.save()
-    monkeypatch.setattr("training.trainer.loop.machine", lambda: {
-        "device": "elsewhere", "torch": "0", "threads": 1})  # fmt: skip
     again = make(root)
+    again.machine = {**again.machine, change: "another"}
     again._resume()
+    assert "other machine" in capsys.readouterr().out
     assert again.clock.samples == 2 * BATCH
     player = again.players["world"]
     assert not player.moments() and player.rewarm_from == 2 * BATCH
     assert all(torch.equal(a, b) for a, b in zip(
         weights(trainer).values(), weights(again).values(), strict=True))  # fmt: skip
+
+
+def test_a_checkpoint_that_says_too_little_is_not_called_bit_exact(root, capsys):
+    trainer = make(root)
+    del trainer.machine["cpu"]
+    trainer._step()
+    trainer.save()
+    again = make(root)
+    again._resume()
+    assert "says too little" in capsys.readouterr().out
+    assert again.players["world"].moments()
+
+
+def test_a_changed_model_does_not_resume(root):
+    trainer = make(root)
+    trainer._step()
+    trainer.save()
+    again = make(root)
+    again.stage.world.dit.proj_out = torch.nn.Linear(3, 3)
+    with pytest.raises(ValueError, match=r"does not fit: .*proj_out.*as they were, or delete"):
+        again._resume()
 
 
 def test_the_learning_rate_follows_samples():

@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import load_file
 
 from tests.training import tiny, two_processes
-from training.trainer.parallel import Ranks, sharded_state
+from training.trainer.checkpoints import module_tensors
+from training.trainer.parallel import Ranks
 
 
 def free_port() -> int:
@@ -37,7 +38,7 @@ def test_two_processes_equal_one(tmp_path):
     alone = two_processes.make(tmp_path, Ranks())
     two_processes.train(alone, 0, two_processes.STEPS)
     together = load_file(tmp_path / "two.safetensors")
-    for name, value in sharded_state(alone.modules()).items():
+    for name, value in module_tensors(alone.modules()).items():
         assert torch.allclose(together[name], value, atol=2e-5), name
     alone = two_processes.trainer_of(tmp_path / "alone", Ranks(), two_processes.STEPS * 8)
     assert alone.run() == "done"

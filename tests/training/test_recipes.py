@@ -65,6 +65,12 @@ def test_shipped_recipes_resolve(name, tmp_path):
     assert recipe.load(str(tmp_path / "frozen.json")) == loaded
 
 
+def test_recipes_that_share_a_folder_share_no_step():
+    """wilds-flow reads wilds-nano's latents; what each makes stands beside the other's."""
+    nano, flow = recipe.load("wilds-nano"), recipe.load("wilds-flow")
+    assert nano.root == flow.root and not set(nano.steps) & set(flow.steps)
+
+
 def test_overrides_reach_steps_by_name():
     loaded = recipe.load("wilds-nano", ["near.loop.samples=7", "device=cpu", "root=/tmp/x"])
     assert loaded.steps["near"].loop.samples == 7 and loaded.root == "/tmp/x"
@@ -88,6 +94,23 @@ def test_one_number_shortens_every_step():
 def test_a_share_is_a_part(share):
     with pytest.raises(ValueError, match="above 0, at most 1"):
         recipe.load("wilds-nano", [f"shared.share={share}"])
+
+
+@pytest.mark.parametrize(
+    ("name", "override", "message"),
+    [
+        ("wilds-nano", "shared.shaer=0.1", r"no 'shared.shaer': it has shared\.share"),
+        ("wilds-nano", 'shared={"share":0.1}', "no 'shared'"),
+        ("wilds", "shared.share=0.1", "shares nothing"),
+        ("frozen", "shared.share=0.1", "shares nothing"),
+    ],
+)
+def test_a_shared_value_that_nothing_reads_is_refused(name, override, message, tmp_path):
+    if name == "frozen":
+        name = str(tmp_path / "frozen.json")
+        recipe.freeze(recipe.load("wilds-nano"), Path(name))
+    with pytest.raises(ValueError, match=message):
+        recipe.load(name, [override])
 
 
 def test_lists_need_no_quotes_that_a_shell_takes_away():
@@ -132,6 +155,57 @@ def test_a_mistake_in_the_last_step_is_named_before_the_first_runs(tmp_path):
     with pytest.raises(ValueError, match="pack: no stage 'exprot'"):
         steps.run(plan)
     assert not (tmp_path / "shots").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("forecast.settings.model.widht=256", "forecast: model: unknown key 'widht'; did you mean"),
+        ("forecast.settings.model.width=wide", "forecast: model: .*value of its kind"),
+        ("forecast.settings.model.preset=smal", "model.preset is 'smal'; give one of small"),
+        ("forecast.settings.model.forecast=[0, 0]", "forecast: this model has no forecast"),
+        ("sharpen.settings.reader=raeder", "sharpen: settings.reader = 'raeder', but no step .*"
+         "did you mean 'reader'"),
+        ("sharpen.settings.streams.count=99", "sharpen: give fewer streams than batch"),
+        ("near.settings.own.streams.count=99", "near: own.streams.count = 99: give fewer than"),
+        ("near.settings.init=sharpen", "near: settings.init = 'sharpen', but no step before"),
+        ("export.settings.codec=decodr", "export: settings.codec = 'decodr', .*mean 'decoder'"),
+        ("export.settings.steps=[2]", "export: steps = "),
+        ("latents.settings.frames=", "latents: name either a step with frames"),
+    ],
+)  # fmt: skip
+def test_what_cannot_go_well_is_named_before_the_first_step(override, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        steps.run(recipe.load("wilds-nano", [f"root={tmp_path}", override]))
+    assert not list(tmp_path.iterdir())
+
+
+def test_steps_are_looked_for_among_those_that_run_and_in_folders(tmp_path):
+    loaded = recipe.load("wilds-flow", [f"root={tmp_path}"])
+    with pytest.raises(ValueError, match=r"base: settings\.latents = 'latents', .*run that step"):
+        steps.run(loaded)
+    for name in ("latents", "held-latents", "codec"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(ValueError, match=r"distill: settings\.teacher = 'base'"):
+        steps.run(loaded, only=["distill"])
+
+
+def test_nested_fields_and_packs_name_their_origin():
+    step = recipe.StepConfig(stage="finetune", settings={
+        "latents": "a", "held": "b", "codec": "pack:c", "origin": {"step": "d"}})  # fmt: skip
+    named = dict(steps.named_steps(steps.configure(step, "x")[0]))
+    assert named["settings.origin.step"] == "d" and named["settings.codec"] == "pack:c"
+    assert "settings.captions" not in named
+    steps._check_named(steps.configure(step, "x")[0], "x", ["a", "b", "d"], Path("nowhere"))
+
+
+def test_changes_of_an_origin_are_fields_of_the_model():
+    changes = {"pack": "p", "changes": {"restrict_histroy": True}}
+    step = recipe.StepConfig(
+        stage="finetune", settings={"latents": "a", "held": "b", "codec": "c", "origin": changes}
+    )
+    with pytest.raises(ValueError, match="did you mean 'restrict_history'"):
+        steps.configure(step, "x")
 
 
 def test_clips_leave_nothing_of_an_earlier_run(tmp_path, monkeypatch):
@@ -183,12 +257,41 @@ def test_of_a_loop_length_and_seed_count_of_data_no_workers(tmp_path):
     steps._unchanged(step(save_minutes=9.0, keep=5), rundir, "codec")
     with pytest.raises(ValueError, match=r"loop.samples = 8, now it is 80; .* root="):
         steps._unchanged(step(samples=80), rundir, "codec")
+    with pytest.raises(ValueError, match=r"loop.budget_minutes = 0.0, now it is 3.0"):
+        steps._unchanged(step(budget_minutes=3.0), rundir, "codec")
+    with pytest.raises(ValueError, match=r"loop.land = false, now it is true"):
+        steps._unchanged(step(land=True), rundir, "codec")
+    older = to_plain(step())
+    del older["loop"]["land"], older["loop"]["budget_minutes"]
+    rundir.open(older)
+    steps._unchanged(step(budget_minutes=3.0, land=True), rundir, "codec")
     frames = {"height": 32, "width": 32, "parts": [{"clips": 2, "frames": 48}]}
     one, two = (
         recipe.StepConfig(stage="render", settings={**frames, "workers": n}) for n in (1, 2)
     )
     rundir.open(to_plain(one))
     steps._unchanged(two, rundir, "frames")
+
+
+@pytest.mark.parametrize("stage", ["render", "encode"])
+def test_an_interrupted_data_step_goes_on_only_with_its_settings(stage, tmp_path, monkeypatch):
+    def plan(clips: int) -> recipe.Recipe:
+        walks = {"height": 32, "width": 32, "parts": [{"clips": clips, "frames": 48}]}
+        settings = {"render": walks, "codec": "codec"} if stage == "encode" else walks
+        made = {"shots": {"stage": stage, "settings": settings}}
+        values = {"name": "x", "root": str(tmp_path), "device": "cpu", "steps": made}
+        return recipe.build(recipe.Recipe, values, "x")
+
+    module, _, function = steps.DATA[stage]
+    monkeypatch.setattr(f"{module}.{function}", lambda *_: {})
+    context = steps.make_context(plan(2), "shots")
+    context.rundir.open(to_plain(plan(1).steps["shots"]))
+    context.rundir.open(to_plain(plan(2).steps["shots"]))  # nothing was made before: no mixture
+    toy.shards.write(tmp_path / "shots" / "00000.safetensors", toy.pixel_clips())
+    (tmp_path / "codec").mkdir()
+    with pytest.raises(ValueError, match=r"shots: begun with .*parts = .*now it is .*root="):
+        steps.run(plan(1))
+    assert steps.run(plan(2)) == "done"
 
 
 @pytest.mark.full

@@ -1,6 +1,7 @@
 """Codec and base: each overfits a little, and what it publishes is what it trained."""
 
 import numpy as np
+import pytest
 import torch
 
 from tests.training import tiny
@@ -76,6 +77,17 @@ def base(root, **changes):
     torch.manual_seed(0)
     config = BaseConfig(**{**settings, **changes})
     return BaseStage(config, tiny.context(root, "base"), LoopConfig(samples=100))
+
+
+@pytest.mark.parametrize(
+    ("loop", "begins"),
+    [({}, 500), ({"budget_minutes": 1.0}, 500), ({"budget_minutes": 1.0, "land": True}, 0)],
+)
+def test_own_pictures_begin_at_once_where_nobody_knows_the_length(tmp_path, loop, begins):
+    tiny.data(tmp_path)
+    config = base(tmp_path, own=OwnHistory(start=0.5, streams=StreamConfig(count=2))).config
+    stage = BaseStage(config, tiny.context(tmp_path, "base"), LoopConfig(samples=1000, **loop))
+    assert stage.own_from == begins
 
 
 def test_base_overfits_one_batch(tmp_path):

@@ -12,6 +12,7 @@ from tests.training import tiny
 from training.data.windows import WindowConfig
 from training.stages.base import BaseConfig, BaseStage
 from training.trainer import parallel
+from training.trainer.checkpoints import module_tensors
 from training.trainer.draw import Draw
 from training.trainer.loop import LoopConfig, Trainer
 from training.trainer.player import OptimiserConfig
@@ -53,7 +54,7 @@ def main(root: Path) -> None:
     held = sum(parallel.local(p).numel() for p in stage.world.parameters())
     every = sum(p.numel() for p in stage.world.parameters())
     assert held < 0.6 * every, (held, every)
-    state = parallel.sharded_state(stage.modules())
+    state = module_tensors(stage.modules())
     full = {k: parallel.whole(v).clone() for k, v in state.items()}
     if ranks.primary:
         save_file(full, root / "two.safetensors")

@@ -24,7 +24,7 @@ from training.clips.policies import Policy, make_policy
 from training.worlds.games.mapping import GameMapping
 
 CHUNK = 20
-"""Frames handed to the writer at a time."""
+"""Frames handed to the writer at a time, fewer where the prompt changes."""
 POSE = Column(name="observation.pose", dtype="float64", size=6)
 
 
@@ -90,7 +90,8 @@ class _Episode:
         self.asked: list[np.ndarray] = []
         self.applied: list[np.ndarray] = []
         self.poses: list[np.ndarray] = []
-        self.written = 0
+        self.prompt = ""
+        self.written = self.chunk = 0
         self.left = False
 
     def play(self, policy: Policy, frames: int) -> int:
@@ -98,7 +99,8 @@ class _Episode:
         by then is an episode."""
         observation, info = self.env.reset(seed=self.seed)
         picture = _picture(self.env, observation)
-        self.writer.begin_episode(prompt=self._prompt(info), seed=self.seed)
+        self.prompt = self._prompt(info)
+        self.writer.begin_episode(prompt=self.prompt, seed=self.seed)
         for frame in range(frames):
             wanted = policy(picture, frame)
             if wanted is None:
@@ -106,12 +108,15 @@ class _Episode:
                 break
             values = self.mapping.spec.clip(wanted)
             picture, info, over = self._step(values)
+            if self._prompt(info) != self.prompt:
+                self._flush()
+                self.prompt = self._prompt(info)
             self._keep(picture, values, info)
             if len(self.pictures) == CHUNK:
-                self._flush(info)
+                self._flush()
             if over:
                 break
-        self._flush(info)
+        self._flush()
         if self.written:
             self.writer.end_episode()
         else:
@@ -120,7 +125,6 @@ class _Episode:
 
     def _step(self, values: np.ndarray) -> tuple[np.ndarray, dict[str, Any], bool]:
         action = self.mapping.to_env(values)
-        self.applied.append(self.mapping.from_env(action))
         observation, info, over = None, {}, False
         for _ in range(self.mapping.hold):
             observation, _, ended, cut, info = self.env.step(action)
@@ -133,10 +137,11 @@ class _Episode:
         spec = self.writer.spec
         self.pictures.append(fit(picture, spec.height, spec.width))
         self.asked.append(values)
+        self.applied.append(self.mapping.from_env(self.mapping.to_env(values)))
         if spec.extras:
             self.poses.append(np.asarray(info["pose"], np.float64))
 
-    def _flush(self, info: dict[str, Any]) -> None:
+    def _flush(self) -> None:
         if not self.pictures:
             return
         extra = {POSE.name: np.stack(self.poses)} if self.poses else {}
@@ -144,11 +149,11 @@ class _Episode:
             np.stack(self.pictures),
             np.stack(self.asked),
             np.stack(self.applied),
-            prompt=self._prompt(info),
-            chunk=self.written // CHUNK,
+            prompt=self.prompt,
+            chunk=self.chunk,
             extra=extra,
         )
-        self.written += len(self.pictures)
+        self.written, self.chunk = self.written + len(self.pictures), self.chunk + 1
         self.pictures, self.asked, self.applied, self.poses = [], [], [], []
 
     def _prompt(self, info: dict[str, Any]) -> str:
@@ -156,17 +161,28 @@ class _Episode:
 
 
 def _make(mapping: GameMapping) -> Any:
-    """The game; a ValueError says what it lacks."""
+    """The game; a ValueError says what it lacks, or where the mapping misses it."""
     import gymnasium
 
     arguments = {"render_mode": "rgb_array", **mapping.kwargs}
     try:
-        return gymnasium.make(mapping.env, disable_env_checker=True, **arguments)
+        env = gymnasium.make(mapping.env, disable_env_checker=True, **arguments)
     except (gymnasium.error.Error, ImportError) as error:
         raise ValueError(
             f"{mapping.env} cannot be made: {error}; the shipped games come with the extra "
             "'games': pip install 'helios-engine[games]'"
         ) from error
+    except TypeError as error:
+        raise ValueError(
+            f"{mapping.env} cannot be made with kwargs {sorted(arguments)}: {error}; the mapping's "
+            "kwargs are the arguments of the environment"
+        ) from error
+    try:
+        mapping.check(env.action_space)
+    except ValueError:
+        env.close()
+        raise
+    return env
 
 
 def _picture(env: Any, observation: Any) -> np.ndarray:

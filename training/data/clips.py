@@ -6,7 +6,7 @@ to cover the wanted size and cropped. Episodes are cut into clips, the last shor
 Legend: F frames, H W pixels, A action channels.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -41,6 +41,15 @@ class ClipsConfig:
     held: bool = False
     """Write the held-out clips instead of the others."""
 
+    def __post_init__(self) -> None:
+        if not self.folders:
+            raise ValueError("folders is empty; name at least one recording")
+        for name in ("frames", "least", "held_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; give at least 1")
+        if self.fps < 0:
+            raise ValueError(f"fps is {self.fps}; give at least 1, or 0 for the recording's own")
+
 
 def clips(config: ClipsConfig, context: StepContext) -> dict[str, Any]:
     """One shard per clip."""
@@ -50,8 +59,9 @@ def clips(config: ClipsConfig, context: StepContext) -> dict[str, Any]:
     for old in context.rundir.path.glob("*.safetensors"):
         old.unlink()
     count = total = 0
-    for folder in config.folders:
-        data = RolloutDataset.open(Path(folder).expanduser())
+    recordings = [(f, RolloutDataset.open(Path(f).expanduser())) for f in config.folders]
+    _alike(recordings, config)
+    for folder, data in recordings:
         step = _stride(config.fps or data.spec.fps, data.spec.fps, folder)
         progress = Progress(f"{context.name} {folder}", len(data.episodes))
         for done, (episode, start, length) in enumerate(pieces(data, config, step)):
@@ -68,6 +78,21 @@ def clips(config: ClipsConfig, context: StepContext) -> dict[str, Any]:
             f"in {', '.join(config.folders)}; record more, or lower held_every"
         )
     return {"clips": count, "frames": total}
+
+
+def _alike(recordings: Sequence[tuple[str, Any]], config: ClipsConfig) -> None:
+    """Refuse recordings that one model cannot learn from together."""
+    (first, one), *others = recordings
+    for folder, data in others:
+        if data.spec.actions != one.spec.actions:
+            raise ValueError(
+                f"{folder} has other action channels than {first}; give each a recipe of its own"
+            )
+        if not config.fps and data.spec.fps != one.spec.fps:
+            raise ValueError(
+                f"{folder} has {data.spec.fps} frames/s, {first} {one.spec.fps}; set fps to a "
+                "divisor of both"
+            )
 
 
 def _stride(wanted: int, recorded: int, folder: str) -> int:
@@ -96,7 +121,7 @@ def _clip(window: Any, spec: Any, config: ClipsConfig, step: int) -> shards.Clip
         (text, [i for i, _ in group])
         for text, group in groupby(enumerate(window.prompts[step - 1 :: step]), key=lambda p: p[1])
     ]
-    captions = tuple(shards.Segment(rows[0], (text,)) for text, rows in runs if text)
+    captions = tuple(shards.Segment(rows[0], (text,) if text else ()) for text, rows in runs)
     info = shards.ClipInfo(
         fps=spec.fps // step,
         spec=spec.actions,

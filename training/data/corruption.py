@@ -1,8 +1,9 @@
 """Corruption of history and anchor: what keeps a world from drifting when it plays on itself.
 
 The model sees histories as bad as the ones that it will make: noise per frame, blur, exposure and
-saturation, each with its own probability, anchor and history drawn apart. Absent frames (all
-zero) stay absent. Works in latent space, so that it costs nothing beside a training step.
+saturation, each with its own probability; strengths differ from frame to frame, the anchor's too.
+Absent frames (all zero) stay absent. Works in latent space, so that it costs nothing beside a
+training step.
 
 Legend: B batch, T history latents (anchor first), C channels, h w rows and columns.
 """

@@ -18,7 +18,7 @@ from helios_core.codecs.api import Codec, frames_of
 from helios_core.codecs.tiny import TinyCodec
 from training.data import shards
 from training.data.render import RenderConfig, jobs, render_clips
-from training.stages.context import StepContext
+from training.stages.context import StepContext, StepName
 from training.stages.origin import open_codec
 from training.trainer.progress import Progress
 
@@ -27,11 +27,11 @@ from training.trainer.progress import Progress
 class EncodeConfig:
     """What to encode with what."""
 
-    frames: str = ""
+    frames: StepName = ""
     """Step whose folder holds pixel shards."""
     render: RenderConfig | None = None
     """Instead: render on the fly and keep no pixels, as a GPU does fast enough."""
-    codec: str
+    codec: StepName
     """Step that published the codec, or `pack:NAME`."""
     chunk_latents: int = 1
     """Latents of a chunk, for windowed codecs: every chunk is coded alone."""
@@ -39,6 +39,10 @@ class EncodeConfig:
     """Latents coded at once per clip, for streamed codecs."""
     batch: int = 4
     """Clips coded at once."""
+
+    def __post_init__(self) -> None:
+        if bool(self.frames) == (self.render is not None):
+            raise ValueError("name either a step with frames or what to render")
 
 
 def encode(config: EncodeConfig, context: StepContext) -> dict[str, Any]:
@@ -73,8 +77,6 @@ def _sources(
     config: EncodeConfig, context: StepContext
 ) -> Iterator[tuple[str, Callable[[], shards.Clips]]]:
     """File names and how to get their pixels: from a step's shards or by rendering them now."""
-    if bool(config.frames) == (config.render is not None):
-        raise ValueError(f"{context.name}: name either a step with frames or what to render")
     if config.render is None:
         for path in shards.listing(context.folder(config.frames)):
             yield path.name, partial(shards.read, path)

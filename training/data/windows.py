@@ -7,6 +7,7 @@ Legend: B batch, T target latents, K history latents before them, W pixel frames
 A action channels, C latent channels, h w rows and columns.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -70,31 +71,29 @@ class LatentSet:
         latents: Tensor,
         actions: Tensor,
         lengths: Sequence[int],
-        captions: Sequence[Sequence[shards.Segment]],
+        captions: Sequence[Sequence[tuple[int, tuple[str, ...]]]],
         spec: ActionSpec,
         fps: int,
         align: int = 1,
     ) -> None:
-        """latents [M, C, h, w]; actions [M, W, A] normalised; lengths sum to M."""
+        """latents [M, C, h, w]; actions [M, W, A] normalised; lengths sum to M; captions of each
+        clip, from which latent on."""
         self.latents, self.actions = latents, actions
         self.spec, self.fps, self.align = spec, fps, align
         self.lengths = torch.tensor(lengths)
         self.starts = torch.cat([torch.zeros(1, dtype=torch.long), self.lengths.cumsum(0)[:-1]])
         self.texts: list[tuple[str, ...]] = []
         self.text_of = torch.empty(len(latents), dtype=torch.long)  # caption of each latent
-        self._index_captions(captions, actions.shape[1])
+        self._index_captions(captions)
 
-    def _index_captions(
-        self, captions: Sequence[Sequence[shards.Segment]], frames_per_latent: int
-    ) -> None:
+    def _index_captions(self, captions: Sequence[Sequence[tuple[int, tuple[str, ...]]]]) -> None:
         known: dict[tuple[str, ...], int] = {}
         pairs = zip(self.starts.tolist(), self.lengths.tolist(), captions, strict=True)
         for start, length, segments in pairs:
             self.text_of[start : start + length] = known.setdefault(("",), len(known))
-            for segment in segments:
-                first = start + min(length, -(-segment.start // frames_per_latent))
-                index = known.setdefault(segment.texts or ("",), len(known))
-                self.text_of[first : start + length] = index
+            for first, texts in segments:
+                index = known.setdefault(texts or ("",), len(known))
+                self.text_of[start + min(length, first) : start + length] = index
         self.texts = list(known)
 
     @staticmethod
@@ -104,12 +103,21 @@ class LatentSet:
         info, align = None, 1
         for clips in shards.iterate(folder):
             assert clips.latents is not None, f"{folder} holds pixels, not latents"
+            if info is not None and (info.spec, info.fps) != (clips.info.spec, clips.info.fps):
+                raise ValueError(
+                    f"{folder} holds shards of other actions or another frame rate "
+                    f"({clips.info.fps} after {info.fps}); give each kind a step of its own"
+                )
             info, align = clips.info, _chunk_of(clips)
             count, length = clips.latents.shape[:2]
             latents.append(clips.latents.flatten(0, 1))
             actions.append(_encoded(clips, length))
             lengths += [length] * count
-            captions += list(info.captions)
+            firsts = _first_frames(clips, length)
+            captions += [
+                [(bisect_left(firsts, s.start), s.texts) for s in segments]
+                for segments in info.captions
+            ]
         assert info is not None
         return LatentSet(
             torch.cat(latents).to(device),
@@ -211,7 +219,11 @@ class LatentSet:
         # Half of them at the switch itself, where obeying is learnt; the others soon after.
         since = draw.integers(0, length // self.align, batch) * self.align
         since = torch.where(draw.host_uniform(batch) < 0.5, 0, since)
-        old = torch.arange(length, 0, -1)[None] > since[:, None]
+        ages = torch.arange(length, 0, -1)[None]
+        # A past that is shorter than that has no such moment: older ones cannot lie before it.
+        short = ((past < 0) & (ages <= since[:, None])).any(1)
+        since = torch.where(short, 0, since)
+        old = ages > since[:, None]
         switched = torch.where(old, past.roll(1, 0), past)
         renewed = past.gather(1, (length - since).clamp(max=length - 1)[:, None])[:, 0]
         renew = (since > 0) & (draw.host_uniform(batch) < 0.5)
@@ -246,6 +258,18 @@ def _encoded(clips: shards.Clips, latents: int) -> Tensor:
     return torch.cat(
         [encode_actions(spec, fps, p.numpy(), window=window, single_first=True) for p in parts]
     )
+
+
+def _first_frames(clips: shards.Clips, latents: int) -> list[int]:
+    """The first pixel frame of each latent of a clip."""
+    origin = clips.info.origin
+    if origin.get("layout") != "windowed":
+        window = clips.actions.shape[1] // latents
+        return [i * window for i in range(latents)]
+    chunk, window = _chunk_of(clips), int(origin["temporal"])
+    frames = 1 + window * (chunk - 1)
+    places = (divmod(i, chunk) for i in range(latents))
+    return [frames * at + max(0, 1 + window * (part - 1)) for at, part in places]
 
 
 def _chunk_of(clips: shards.Clips) -> int:

@@ -23,7 +23,7 @@ from training.data.windows import LatentSet, Window, WindowConfig, gather, join,
 from training.losses.flow import TimeConfig, flow_loss, mix, sample_sigma
 from training.rollout import FEW_STEPS, euler_chunk
 from training.stages import world as worlds
-from training.stages.context import StepContext
+from training.stages.context import StepContext, StepName
 from training.stages.judge import Judge
 from training.stages.origin import Origin, open_world
 from training.trainer import parallel
@@ -37,7 +37,8 @@ class OwnHistory:
     """Own pictures in histories."""
 
     start: float = 0.1
-    """Share of the run after which they are made and used."""
+    """Share of the run after which they are made and used; from the beginning where the run lands
+    on a budget of minutes, whose number of samples is not known before."""
     share: float = 0.2
     """Share of the windows beside the streams that meet what streams left behind."""
     streams: StreamConfig = field(default_factory=StreamConfig)
@@ -49,19 +50,19 @@ class OwnHistory:
 class BaseConfig:
     """The model, its data and how it is trained."""
 
-    latents: str
+    latents: StepName
     """Step whose folder holds training latents."""
-    held: str
+    held: StepName
     """Step whose folder holds held-out latents."""
-    codec: str
+    codec: StepName
     """Step that published the codec; used for pictures."""
     model: dict[str, Any] = field(default_factory=dict)
     """Arguments of a preset of helios_core.config; `preset` names it (small)."""
-    init: str = ""
+    init: StepName = ""
     """Step whose published weights to go on from, or `pack:NAME`, instead of a fresh model."""
     actions: worlds.ActionPath | None = field(default_factory=worlds.ActionPath)
     text: SmallTextConfig = field(default_factory=SmallTextConfig)
-    words: str = ""
+    words: StepName = ""
     """Step that published a text encoder, which stays as it is; empty = a new one of `text`."""
     near_only: bool = False
     """Train the convolutions around the tokens alone, as a start for the whole: many times as many
@@ -86,6 +87,13 @@ class BaseConfig:
     def __post_init__(self) -> None:
         if self.draws < 1:
             raise ValueError(f"draws is {self.draws}; give at least 1 noise level per window")
+        if self.own.streams.count >= self.batch:
+            raise ValueError(
+                f"own.streams.count = {self.own.streams.count}: give fewer than batch "
+                f"({self.batch}), or 0"
+            )
+        if not self.init:
+            worlds.check_model(self.model, self.actions, self.text)
 
 
 class BaseStage:
@@ -94,11 +102,6 @@ class BaseStage:
     def __init__(self, config: BaseConfig, context: StepContext, loop: LoopConfig) -> None:
         self.config, self.context = config, context
         self.batch = config.batch
-        if config.own.streams.count >= config.batch:
-            raise ValueError(
-                f"own.streams.count = {config.own.streams.count}: give fewer than batch "
-                f"({config.batch}), or 0"
-            )
         self.data = LatentSet.load(context.folder(config.latents), context.device)
         if config.init:
             origin = Origin.named(config.init, config.actions)
@@ -118,7 +121,8 @@ class BaseStage:
         self.bank = OwnBank(self.data.latents)
         self.streams = Streams(self.data, self.bank, config.own.streams, config.windows.targets)
         self.due: tuple[Window, Tensor] | None = None  # the streams' windows of this step
-        self.own_from = int(loop.samples * config.own.start)
+        lands = loop.land and loop.budget_minutes > 0
+        self.own_from = 0 if lands else int(loop.samples * config.own.start)
         self.judge = Judge(
             context,
             self.world,

@@ -18,7 +18,7 @@ from helios_core.codecs.tiny import TinyCodec, TinyCodecConfig
 from training import artifacts
 from training.data.shards import FrameReader
 from training.losses.reconstruction import psnr, reconstruction
-from training.stages.context import StepContext
+from training.stages.context import StepContext, StepName
 from training.trainer.draw import Draw
 from training.trainer.loop import LoopConfig
 from training.trainer.player import OptimiserConfig, Player
@@ -28,12 +28,12 @@ from training.trainer.player import OptimiserConfig, Player
 class CodecConfig:
     """The codec and how it is trained."""
 
-    frames: str
+    frames: StepName
     """Step whose folder holds training pixels."""
-    held: str
+    held: StepName
     """Step whose folder holds held-out pixels."""
     model: TinyCodecConfig = field(default_factory=TinyCodecConfig)
-    decoder_of: str = ""
+    decoder_of: StepName = ""
     """Step whose codec to go on from. Its encoder stays as it is, so that latents made with it
     stay good; only the decoder learns."""
     resident: bool = False

@@ -3,12 +3,17 @@
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import torch
 
 from training.precision import Precision
 from training.trainer.parallel import Ranks
 from training.trainer.rundir import RunDir
+
+StepName = Annotated[str, "step"]
+"""Of a config's field: a step before this one, a folder, or `pack:NAME` where it is said; empty =
+none."""
 
 
 @dataclass(frozen=True, kw_only=True)

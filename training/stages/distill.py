@@ -41,7 +41,7 @@ from training.memory.backward import (
 from training.memory.offload import Lodger, Resident
 from training.rollout import FEW_STEPS
 from training.stages import world as worlds
-from training.stages.context import StepContext
+from training.stages.context import StepContext, StepName
 from training.stages.critic import Critic, frozen
 from training.stages.judge import Judge
 from training.stages.way import Leg, Noises, Way, student_plan
@@ -71,12 +71,12 @@ class Weights:
 class DistillConfig:
     """Student, teacher, critic and how they are trained."""
 
-    latents: str
-    held: str
-    codec: str
-    teacher: str
+    latents: StepName
+    held: StepName
+    codec: StepName
+    teacher: StepName
     """Step that published the teacher."""
-    student: str = ""
+    student: StepName = ""
     """Step that published the student to go on from; empty = it starts as the teacher's copy."""
     sigmas: tuple[float, ...] = FEW_STEPS
     """Noise levels of the student's steps, of a model without a pyramid."""
@@ -113,6 +113,9 @@ class DistillConfig:
     critic_optimiser: OptimiserConfig = field(
         default_factory=lambda: OptimiserConfig(lr=2e-4, ema=0.0)
     )
+
+    def __post_init__(self) -> None:
+        student_plan(self.sigmas, self.steps)  # which refuses what cannot be sampled
 
 
 class DistillStage:

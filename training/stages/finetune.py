@@ -28,7 +28,7 @@ from training.losses.flow import clean_from_velocity, flow_loss, mix
 from training.losses.pyramid import stage_line, stage_time
 from training.rollout import FEW_STEPS, sample_chunk
 from training.stages import world as worlds
-from training.stages.context import StepContext
+from training.stages.context import StepContext, StepName
 from training.stages.critic import Critic, frozen
 from training.stages.judge import Judge
 from training.stages.origin import NEW, Origin, open_world
@@ -42,9 +42,9 @@ from training.trainer.player import OptimiserConfig, Player
 class FinetuneConfig:
     """Data, origin, what may change, and the losses."""
 
-    latents: str
-    held: str
-    codec: str
+    latents: StepName
+    held: StepName
+    codec: StepName
     """Step that published the codec, or `pack:NAME`."""
     origin: Origin
     adapter: AdapterConfig | None = None
@@ -53,7 +53,7 @@ class FinetuneConfig:
     """Patterns of parameters that train in full beside an adapter; new ones always do."""
     train_text: bool = False
     """Train the text encoder too (a small one of ours)."""
-    captions: str = ""
+    captions: StepName = ""
     """Step with latents of clips whose captions must keep working; their actions are dropped."""
     keep_share: float = 0.25
     """Share of each batch from those clips."""
@@ -77,6 +77,10 @@ class FinetuneConfig:
     critic_optimiser: OptimiserConfig = field(
         default_factory=lambda: OptimiserConfig(lr=2e-4, ema=0.0)
     )
+
+    def __post_init__(self) -> None:
+        if self.stages > 1 and (self.captions or self.adversarial):
+            raise ValueError("captions and adversarial work on worlds without a pyramid; leave out")
 
 
 class FinetuneStage:
@@ -103,8 +107,6 @@ class FinetuneStage:
             named = self.critic.named_parameters()
             self._players["critic"] = Player(named, config.critic_optimiser)
         self.stages = pyramid_stages(config.stages)
-        if config.stages > 1 and self.origin is not None:
-            raise ValueError("captions and adversarial work on worlds without a pyramid; leave out")
         self.bank = OwnBank(self.data.latents)
         self.judge = Judge(
             context, self.world, config.held, config.codec, config.windows, sigmas=config.sigmas

@@ -21,7 +21,7 @@ from helios_core.text.small import SmallTextConfig
 from training.data.corruption import CorruptionConfig, corrupt
 from training.data.windows import LatentSet, Window, WindowConfig, gather
 from training.stages import world as worlds
-from training.stages.context import StepContext
+from training.stages.context import StepContext, StepName
 from training.trainer.draw import Draw
 from training.trainer.loop import LoopConfig
 from training.trainer.player import OptimiserConfig, Player
@@ -34,15 +34,15 @@ JUDGED = 256
 class ForecastConfig:
     """The model whose forecast is trained, its data and how."""
 
-    latents: str
+    latents: StepName
     """Step whose folder holds training latents."""
-    held: str
+    held: StepName
     """Step whose folder holds held-out latents."""
     model: dict[str, Any] = field(default_factory=dict)
     """As in `base`, with a forecast."""
     actions: worlds.ActionPath = field(default_factory=worlds.ActionPath)
     text: SmallTextConfig = field(default_factory=SmallTextConfig)
-    words: str = ""
+    words: StepName = ""
     """Step that published a text encoder, which stays as it is; empty = a new one of `text`."""
     unroll: int = 4
     """Latents guessed in a row, each from the guesses before it."""
@@ -51,6 +51,10 @@ class ForecastConfig:
     corruption: CorruptionConfig = field(default_factory=lambda: CorruptionConfig(clean=0.5))
     batch: int = 64
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+
+    def __post_init__(self) -> None:
+        if not any(worlds.check_model(self.model, self.actions, self.text).forecast):
+            raise ValueError("this model has no forecast: give model.forecast = [width, blocks]")
 
 
 class ForecastStage:
@@ -66,7 +70,7 @@ class ForecastStage:
         self.world = made.to(context.device)
         dit = self.world.dit
         if dit.forecast is None or dit.actions is None:
-            raise ValueError("this model has no forecast: give model.forecast = [width, blocks]")
+            raise ValueError("these latents come without actions, which a forecast is told")
         taught = nn.ModuleDict({"forecast": dit.forecast, "actions": dit.actions})
         self.player = Player(taught.named_parameters(), config.optimiser)
         self.windows = WindowConfig(

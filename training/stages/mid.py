@@ -35,6 +35,11 @@ class MidConfig(BaseConfig):
     steps: int = 8
     """Steps per stage when judging."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.ratios) != self.stages:
+            raise ValueError(f"ratios {self.ratios}: give one for each of {self.stages} stages")
+
 
 class MidStage(BaseStage):
     """Trains one world by pyramid flow."""
@@ -42,8 +47,6 @@ class MidStage(BaseStage):
     config: MidConfig
 
     def __init__(self, config: MidConfig, context: StepContext, loop: LoopConfig) -> None:
-        if len(config.ratios) != config.stages:
-            raise ValueError(f"ratios {config.ratios}: give one for each of {config.stages} stages")
         super().__init__(config, context, loop)
         self.stages = pyramid_stages(config.stages)
         rows, columns = self.data.latents.shape[2:]

@@ -6,7 +6,8 @@ every weight that still fits: action channels are matched by name, and what a ch
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
 from typing import Any
 
 import torch
@@ -14,13 +15,12 @@ from torch import Tensor, nn
 
 from helios_core.actions import ActionSpec
 from helios_core.codecs.api import Codec
-from helios_core.conditioning import ActionConditioning
 from helios_core.config import TransformerConfig
 from helios_core.text.api import TextEncoder
 from helios_core.transformer import HeliosTransformer
 from training import artifacts
 from training.data.windows import LatentSet
-from training.stages.context import StepContext
+from training.stages.context import StepContext, StepName
 from training.stages.world import ActionPath, TrainWorld, read_spec
 
 NEW = ("action", "history_key_scale", "patch_carry", "forecast", "local", "pooled_embedder")
@@ -31,7 +31,7 @@ NEW = ("action", "history_key_scale", "patch_carry", "forecast", "local", "poole
 class Origin:
     """A step or a pack, and what changes."""
 
-    step: str = ""
+    step: StepName = ""
     """Step that published a world."""
     pack: str = ""
     """Pack by name or folder."""
@@ -43,6 +43,12 @@ class Origin:
     def __post_init__(self) -> None:
         if bool(self.step) == bool(self.pack):
             raise ValueError("origin: name either a step or a pack")
+        known = [f.name for f in fields(TransformerConfig)]
+        for key in self.changes:
+            if key not in known:
+                near = get_close_matches(key, known, 1)
+                hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+                raise ValueError(f"origin.changes: unknown key {key!r}; {hint}")
 
     @staticmethod
     def named(name: str, actions: ActionPath | None) -> "Origin":
@@ -105,17 +111,8 @@ def fit(
     changes = {k: tuple(v) if isinstance(v, list) else v for k, v in origin.changes.items()}
     config: TransformerConfig = replace(dit.config, **changes)
     if origin.actions is not None and data.spec.size:
-        path = origin.actions
-        config = replace(
-            config,
-            actions=ActionConditioning(
-                channels=data.spec.size,
-                window=data.actions.shape[1],
-                width=path.width,
-                cross_attention=path.cross_attention,
-                modulation=path.modulation,
-            ),
-        )
+        actions = origin.actions.conditioning(data.spec.size, data.actions.shape[1])
+        config = replace(config, actions=actions)
     made = HeliosTransformer(config)
     old = dit.state_dict()
     if dit.config.actions is not None and spec != data.spec:

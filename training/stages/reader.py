@@ -22,7 +22,7 @@ from helios_core.local import channels_last
 from training import artifacts
 from training.data.corruption import CorruptionConfig, corrupt
 from training.data.windows import LatentSet, Window, WindowConfig, gather
-from training.stages.context import StepContext
+from training.stages.context import StepContext, StepName
 from training.stages.origin import Origin, open_world
 from training.stages.world import ActionPath
 from training.trainer.draw import Draw
@@ -39,11 +39,11 @@ SEEN = 3
 class ReaderConfig:
     """The reader, its data and how it learns."""
 
-    latents: str
+    latents: StepName
     """Step whose folder holds training latents."""
-    held: str
+    held: StepName
     """Step whose folder holds held-out latents."""
-    origin: str
+    origin: StepName
     """Step that published the world whose text encoder says what sentences are, or `pack:NAME`."""
     width: int = 96
     """Channels of the two towers."""

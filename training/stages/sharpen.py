@@ -28,7 +28,7 @@ from training.losses.adversarial import pair_loss, smoothness
 from training.losses.flow import clean_from_velocity, mix
 from training.rollout import sample_chunk
 from training.stages import world as worlds
-from training.stages.context import StepContext
+from training.stages.context import StepContext, StepName
 from training.stages.critic import frozen
 from training.stages.judge import Judge
 from training.stages.origin import Origin, open_world
@@ -47,13 +47,13 @@ HEAVIEST = 0.3
 class SharpenConfig:
     """The world, its critic and how both are trained."""
 
-    latents: str
+    latents: StepName
     """Step whose folder holds training latents."""
-    held: str
+    held: StepName
     """Step whose folder holds held-out latents."""
-    codec: str
+    codec: StepName
     """Step that published the codec; used for pictures."""
-    origin: str
+    origin: StepName
     """Step that published the world to begin with, or `pack:NAME`."""
     actions: worlds.ActionPath | None = field(
         default_factory=lambda: worlds.ActionPath(cross_attention=False)
@@ -73,7 +73,7 @@ class SharpenConfig:
     faith_in_means: float = 24.0
     """The same for the mean of each row of a picture: sky, horizon and ground keep their places
     long after trees and rocks have parted."""
-    reader: str = ""
+    reader: StepName = ""
     """Step that published a reader; empty = none, and then `readings` count nothing."""
     readings: tuple[float, float] = (0.5, 0.5)
     """As `adversarial`, for what is read: the actions, the text."""
@@ -99,6 +99,10 @@ class SharpenConfig:
     critic_optimiser: OptimiserConfig = field(
         default_factory=lambda: OptimiserConfig(lr=4e-4, betas=(0.5, 0.95), warmup=2000, ema=0.0)
     )
+
+    def __post_init__(self) -> None:
+        if not 0 < self.streams.count < self.batch or self.windows.targets != 1:
+            raise ValueError("give fewer streams than batch, and windows of one latent")
 
 
 FROM_NOTHING = 0.25
@@ -130,8 +134,6 @@ class SharpenStage:
     def __init__(self, config: SharpenConfig, context: StepContext, loop: LoopConfig) -> None:
         self.config, self.context = config, context
         self.batch = config.batch
-        if not 0 < config.streams.count < config.batch or config.windows.targets != 1:
-            raise ValueError("sharpen: give fewer streams than batch, and windows of one latent")
         self.data = LatentSet.load(context.folder(config.latents), context.device)
         moving = self.data.actions.flatten(1).abs().amax(1) > 0
         self.moves = functional.pad(moving.long().cumsum(0), (1, 0))  # [M + 1] before each latent

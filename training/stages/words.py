@@ -27,7 +27,7 @@ from helios_core.text.small import (
     vocabulary_of,
 )
 from training import artifacts
-from training.stages.context import StepContext
+from training.stages.context import StepContext, StepName
 from training.trainer.draw import Draw
 from training.trainer.loop import LoopConfig
 from training.trainer.player import OptimiserConfig, Player
@@ -46,7 +46,7 @@ class WordsConfig:
 
     text: SmallTextConfig = field(default_factory=SmallTextConfig)
     """Its sizes; `vocabulary` is what the sayings hold."""
-    like: str = ""
+    like: StepName = ""
     """Step that published a world whose encoder says what plain sentences are; empty = random
     features without layers. Its sizes are those of `text`, all but the layers."""
     misspelled: float = 0.03

@@ -7,7 +7,9 @@ Legend: B windows, K noise draws per window, C channels, T target latents, h w r
 """
 
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +28,8 @@ from training.data.windows import LatentSet, Window
 from training.stages.context import StepContext
 from training.trainer.draw import Draw
 
+PRESETS = {"small": ("channels", "text_dim", "width", "layers"), "helios_14b": ()}
+"""Presets of helios_core.config and what they want to be told."""
 CAPTIONS_KEPT = 50_000
 """Captions whose words, or states, stay looked up."""
 
@@ -37,6 +41,16 @@ class ActionPath:
     width: int = 128
     cross_attention: bool = True
     modulation: bool = True
+
+    def conditioning(self, channels: int, window: int) -> ActionConditioning:
+        """With what the data give: action channels, and frames per latent."""
+        return ActionConditioning(
+            channels=channels,
+            window=window,
+            width=self.width,
+            cross_attention=self.cross_attention,
+            modulation=self.modulation,
+        )
 
 
 @dataclass(frozen=True)
@@ -202,6 +216,42 @@ def _layers(layers: tuple, times: int) -> tuple:
     return tuple(type(kv)(repeat(kv[0], times), repeat(kv[1], times)) for kv in layers)
 
 
+def shape_of(
+    model: Mapping[str, Any], channels: int, text_dim: int, actions: ActionConditioning | None
+) -> presets.TransformerConfig:
+    """The config that a recipe's `model` stands for; mistakes in it are named."""
+    settings = dict(model)
+    preset = settings.pop("preset", "small")
+    if preset not in PRESETS:
+        raise ValueError(f"model.preset is {preset!r}; give one of {', '.join(PRESETS)}")
+    known = [f.name for f in fields(presets.TransformerConfig)]
+    known += [*PRESETS["small"]] if preset == "small" else []
+    for key in settings:
+        if key not in known:
+            near = get_close_matches(key, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+            raise ValueError(f"model: unknown key {key!r}; {hint}")
+    if preset == "small":
+        settings = {"channels": channels, "text_dim": text_dim, **settings}
+        missing = [key for key in PRESETS["small"] if key not in settings]
+        if missing:
+            raise ValueError(f"model: {', '.join(missing)} missing")
+    if actions is not None:
+        settings["actions"] = actions
+    tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+    try:
+        return getattr(presets, preset)(**tuples)
+    except TypeError as error:
+        raise ValueError(f"model: {error}; give each key a value of its kind") from error
+
+
+def check_model(
+    model: Mapping[str, Any], path: ActionPath | None, text: SmallTextConfig
+) -> presets.TransformerConfig:
+    """What can be known of `fresh` before there are data; the config, of a data set made up."""
+    return shape_of(model, 16, text.text_dim, path and path.conditioning(1, 4))
+
+
 def fresh(
     model: dict[str, Any],
     path: ActionPath | None,
@@ -212,21 +262,10 @@ def fresh(
 
     `text` is an encoder that has learned already, or the sizes of a new one.
     """
-    settings = dict(model)
-    preset = settings.pop("preset", "small")
-    channels, window = data.latents.shape[1], data.actions.shape[1]
+    actions = None
     if path is not None and data.spec.size:
-        settings["actions"] = ActionConditioning(
-            channels=data.spec.size,
-            window=window,
-            width=path.width,
-            cross_attention=path.cross_attention,
-            modulation=path.modulation,
-        )
-    if preset == "small":
-        settings = {"channels": channels, "text_dim": text.text_dim, **settings}
-    tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
-    made = getattr(presets, preset)(**tuples)
+        actions = path.conditioning(data.spec.size, data.actions.shape[1])
+    made = shape_of(model, data.latents.shape[1], text.text_dim, actions)
     if isinstance(text, SmallTextConfig):
         words = vocabulary_of(t for group in data.texts for t in group)
         text = SmallTextEncoder(replace(text, vocabulary=words))

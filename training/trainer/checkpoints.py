@@ -71,7 +71,13 @@ def load_module_tensors(modules: dict[str, nn.Module], tensors: dict[str, Tensor
     for name, module in modules.items():
         prefix = name + "/"
         own = {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
-        module.load_state_dict(own, strict=True)
+        try:
+            module.load_state_dict(own, strict=True)
+        except RuntimeError as error:
+            raise ValueError(
+                f"the checkpoint does not fit: {' '.join(str(error).split())[:300]}; set the "
+                "model's settings as they were, or delete the run's folder to begin anew"
+            ) from error
 
 
 def write_sharded(

@@ -22,7 +22,7 @@ from training.trainer.draw import Draw
 from training.trainer.parallel import Ranks, whole
 from training.trainer.player import Player
 from training.trainer.progress import Progress
-from training.trainer.rundir import RunDir, machine
+from training.trainer.rundir import DECISIVE, RunDir, machine
 from training.trainer.stage import Stage
 
 
@@ -79,6 +79,7 @@ class Trainer:
         device: torch.device,
         name: str,
         ranks: Ranks | None = None,
+        precision: str = "fp32",
     ) -> None:
         self.stage, self.config, self.rundir = stage, config, rundir
         self.device, self.name = device, name
@@ -88,8 +89,8 @@ class Trainer:
         self.counts: dict[str, int] = defaultdict(int)
         self.recent: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=101))
         self.stop = threading.Event()
-        self.signal = 0
         self.ranks = ranks or Ranks()
+        self.machine = machine(device, precision)
 
     # -- running -------------------------------------------------------------------------------
     def run(self) -> str:
@@ -153,10 +154,10 @@ class Trainer:
 
     def _diverged(self, what: str) -> str:
         good = checkpoints.existing(self.rundir.checkpoints)
-        last = str(good[-1]) if good else "none was written yet"
+        again = f"with --resume to go on from {good[-1]}" if good else "from the beginning"
         return (
-            f"{self.name}: training diverged at step {self.clock.step} ({what}); "
-            f"last good checkpoint: {last}. Lower the learning rate and run again to resume from it"
+            f"{self.name}: training diverged at step {self.clock.step} ({what}); lower the "
+            f"learning rate and run again {again}"
         )
 
     def _reason(self) -> str:
@@ -188,7 +189,7 @@ class Trainer:
 
     def _snapshot(self) -> checkpoints.Snapshot:
         return checkpoints.collect(
-            {**vars(self.clock), "machine": machine()},
+            {**vars(self.clock), "machine": self.machine},
             self.stage.modules(),
             self.players,
             self.stage.extra_state(),
@@ -204,8 +205,8 @@ class Trainer:
             snapshot = checkpoints.read_sharded(found[-1], self._snapshot(), self.players)
         else:
             snapshot = checkpoints.read(found[-1])
-        then, now = snapshot.state["machine"], machine()
-        same = all(then[k] == now[k] for k in ("device", "torch", "threads"))
+        then, now = snapshot.state["machine"], self.machine
+        same = all(then.get(k, now[k]) == now[k] for k in DECISIVE)
         checkpoints.restore(snapshot, self.stage.modules(), self.players, moments=same)
         self.stage.load_extra_state(snapshot.tensors.get("extra", {}))
         for key in ("step", "samples", "total", "seconds", "best"):
@@ -214,6 +215,8 @@ class Trainer:
         if not landed:
             self.clock.total = self.config.samples
         how = "bit-exact" if same else "other machine: moments are warmed up again"
+        if same and any(k not in then for k in DECISIVE):
+            how = "bit-exact on the machine of before, of which the checkpoint says too little"
         print(f"{self.name}: resuming at {self.clock.samples} samples ({how})", flush=True)
 
     def _evaluate(self) -> None:
@@ -281,10 +284,9 @@ class Trainer:
             yield
             return
 
-        def ask(number: int, _frame: object) -> None:
+        def ask(_number: int, _frame: object) -> None:
             if self.stop.is_set():
                 raise KeyboardInterrupt
-            self.signal = number
             self.stop.set()
 
         before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor
 
@@ -109,11 +109,6 @@ def save_sharded(
 def load_sharded(folder: Path, tensors: Mapping[str, Tensor]) -> None:
     """Fill tensors in place; they may be sharded over another number of ranks than when saved."""
     dcp.load(dict(tensors), checkpoint_id=folder)
-
-
-def sharded_state(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
-    """Flat names to the (sharded) tensors of all modules."""
-    return {f"{m}/{k}": v for m, module in modules.items() for k, v in module.state_dict().items()}
 
 
 def _wait(ranks: Ranks) -> None:

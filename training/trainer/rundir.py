@@ -41,12 +41,13 @@ class RunDir:
     def done(self) -> bool:
         return (self.path / "done.json").exists()
 
-    def open(self, config: dict[str, Any]) -> None:
-        """Create the folder and note how it was started; every start is one more entry."""
+    def open(self, config: dict[str, Any], on: dict[str, Any] | None = None) -> None:
+        """Create the folder and note how it was started, on what machine; every start is one more
+        entry."""
         self.path.mkdir(parents=True, exist_ok=True)
         path = self.path / "config.json"
         starts = json.loads(path.read_text())["starts"] if path.exists() else []
-        starts.append({"time": time.strftime("%Y-%m-%dT%H:%M:%S"), **machine()})
+        starts.append({"time": time.strftime("%Y-%m-%dT%H:%M:%S"), **(on or machine())})
         write_json(path, {"config": config, "starts": starts})
 
     def finish(self, summary: dict[str, Any]) -> None:
@@ -70,13 +71,21 @@ def write_json(path: Path, value: Any) -> None:
     os.replace(partial, path)
 
 
-def machine() -> dict[str, Any]:
-    """What decides whether a resume can be bit-exact."""
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor()
+DECISIVE = ("device", "kind", "cpu", "precision", "torch", "threads")
+"""What of a machine decides whether a resume can be bit-exact."""
+
+
+def machine(on: torch.device | None = None, precision: str = "fp32") -> dict[str, Any]:
+    """What a run computes with: `on` a device (None = the best here), in a precision."""
+    cuda = torch.cuda.is_available() if on is None else on.type == "cuda"
+    device = torch.cuda.get_device_name(on) if cuda else platform.processor()
     return {
         "git": git_hash(),
         "host": platform.node(),
         "device": device or platform.machine(),
+        "kind": "cuda" if cuda else "cpu",
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "precision": precision,
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
     }

@@ -116,9 +116,43 @@ def test_a_game_that_is_not_installed_is_one_sentence(tmp_path, capsys) -> None:
         "discrete: [{}, {jump: 1}]\n"
     )
     options = ["--mapping", str(mapping), *_options(tmp_path / "clips", episodes=1)]
-    assert main(["record", "--env", "nowhere", *options]) == 2
+    assert main(["record", *options]) == 2
     error = capsys.readouterr().err
     assert "nowhere:Game-v0 cannot be made" in error and "games" in error
+
+
+MISFITS = {
+    "box: [steer, gas]": "the mapping says box with 2 dimensions, but CarRacing-v3 takes Box",
+    "discrete: [{}, {gas: 1}]": "the mapping says discrete with 2 choices, but CarRacing-v3 takes",
+    "kwargs: {wheels: 3}\nbox: [steer, gas, gas]": "kwargs ['render_mode', 'wheels']",
+}
+
+
+@pytest.mark.parametrize("body", MISFITS)
+def test_a_mapping_that_misses_its_game_is_one_sentence(body, tmp_path, capsys) -> None:
+    mapping = tmp_path / "game.yaml"
+    mapping.write_text(
+        "env: CarRacing-v3\nfps: 20\nchannels: [{name: steer, kind: axis, low: -1, high: 1},"
+        "{name: gas, kind: button}]\n" + body
+    )
+    options = _options(tmp_path / "clips", episodes=1)
+    assert main(["record", "--mapping", str(mapping), *options]) == 2
+    error = capsys.readouterr().err.strip()
+    assert MISFITS[body] in error and error.count("\n") == 0
+
+
+@pytest.mark.parametrize("who", [[], ["--policy", "random"], ["--play"]])
+def test_actions_that_nobody_plays_are_refused(who, tmp_path, capsys) -> None:
+    options = [*who, "--actions", "walk.txt", *_options(tmp_path / "clips", episodes=1)]
+    assert main(["record", "--env", "car-racing", *options]) == 2
+    assert "--policy scripted" in capsys.readouterr().err
+
+
+def test_one_game_is_named_once(tmp_path, capsys) -> None:
+    options = ["--mapping", "game.yaml", *_options(tmp_path / "clips", episodes=1)]
+    with pytest.raises(SystemExit):
+        main(["record", "--env", "car-racing", *options])
+    assert "not allowed with" in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -15,10 +16,10 @@ from training.clips.importers.source import ImportConfig, write_clips
 FRAMES, FPS = 24, 12
 
 
-def make_video(path, frames: int = FRAMES) -> None:
+def make_video(path, frames: int = FRAMES, rate: int | Fraction = FPS) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=FPS)
+        stream = container.add_stream("libx264", rate=rate)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for i in range(frames):
             picture = np.full((48, 64, 3), i * 8, np.uint8)
@@ -109,25 +110,76 @@ def test_pickles_of_any_age_are_read(keyboard_folder, protocol) -> None:
     assert found["fps"] == 2
 
 
+def owl_clip(folder, *events: str, rate: int | Fraction = FPS):
+    """A session of two seconds that begins at 100 s."""
+    make_video(folder / "session" / "video.mp4", rate=rate)
+    rows = ["timestamp,event_type,event_args", *events]
+    (folder / "session" / "inputs.csv").write_text("\n".join(rows))
+    (clip,) = owl_control.find(folder)
+    return clip
+
+
 def test_owl_control_events_become_channels(tmp_path) -> None:
-    make_video(tmp_path / "session" / "video.mp4")
-    rows = [
-        "timestamp,event_type,event_args",
+    """A frame is the picture after its action: input shows in the first frame taken after it."""
+    clip = owl_clip(
+        tmp_path,
         '100.0,START,"[]"',
         '100.25,KEYBOARD,"[87, True]"',
         '100.5,MOUSE_MOVE,"[10, -5]"',
         '101.0,KEYBOARD,"[87, False]"',
         '101.9,END,"[]"',
         '102.5,KEYBOARD,"[83, True]"',
-    ]
-    (tmp_path / "session" / "inputs.csv").write_text("\n".join(rows))
-    (clip,) = owl_control.find(tmp_path)
+    )
     forward = column(clip.actions, "move_forward")
-    assert forward[:3].tolist() == [0.0] * 3
-    assert forward[3:12].tolist() == [1.0] * 9
-    assert not forward[12:].any()
-    assert column(clip.actions, "look_yaw")[6] == pytest.approx(10 * 0.1 * FPS)
-    assert column(clip.actions, "look_pitch")[6] == pytest.approx(5 * 0.1 * FPS)
+    assert forward[:4].tolist() == [0.0] * 4
+    assert forward[4:13].tolist() == [1.0] * 9
+    assert not forward[13:].any()
+    assert column(clip.actions, "look_yaw")[7] == pytest.approx(10 * 0.1 * FPS)
+    assert column(clip.actions, "look_pitch")[7] == pytest.approx(5 * 0.1 * FPS)
+
+
+HELD = {
+    "a key pressed before the start": (
+        ['99.0,KEYBOARD,"[87, True]"', '100.0,START,"[]"', '100.5,KEYBOARD,"[87, False]"'],
+        [1.0] * 7 + [0.0] * 17,
+    ),
+    "a key of which only the release is told": (
+        ['100.0,START,"[]"', '100.5,KEYBOARD,"[87, False]"'],
+        [1.0] * 7 + [0.0] * 17,
+    ),
+    "a key tapped while another is held": (
+        ['100.0,START,"[]"', '100.0,KEYBOARD,"[87, True]"', '100.5,KEYBOARD,"[83, True]"',
+         '100.75,KEYBOARD,"[83, False]"'],
+        [0.0] + [1.0] * 6 + [0.0] * 3 + [1.0] * 14,
+    ),
+    "a tap between two frames": (
+        ['100.0,START,"[]"', '100.51,KEYBOARD,"[87, True]"', '100.52,KEYBOARD,"[87, False]"'],
+        [0.0] * 7 + [1.0] + [0.0] * 16,
+    ),
+    "a key that repeats, held to the end": (
+        ['100.0,START,"[]"', '100.5,KEYBOARD,"[87, True]"', '100.9,KEYBOARD,"[87, True]"'],
+        [0.0] * 7 + [1.0] * 17,
+    ),
+    "a tap long before the start": (
+        ['90.0,KEYBOARD,"[87, True]"', '90.2,KEYBOARD,"[87, False]"', '100.0,START,"[]"'],
+        [0.0] * 24,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", HELD)
+def test_owl_control_keys_count_while_they_are_held(case, tmp_path) -> None:
+    events, forward = HELD[case]
+    clip = owl_clip(tmp_path, *events, '101.92,END,"[]"')
+    assert column(clip.actions, "move_forward").tolist() == forward
+
+
+def test_owl_control_keeps_the_exact_rate(tmp_path) -> None:
+    """At 2 x 12.5 frames/s, rounded down, an hour would drift by a minute and more."""
+    rate = Fraction(25, 2)
+    events = ['100.0,START,"[]"', '180.02,KEYBOARD,"[87, True]"', '190.0,END,"[]"']
+    forward = column(owl_clip(tmp_path, *events, rate=rate).actions, "move_forward")
+    assert forward.argmax() == 1001
 
 
 def gf_row(**changes) -> dict:

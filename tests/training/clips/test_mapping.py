@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 from training.worlds.games.mapping import FOLDER, load_mapping, names, parse
 
@@ -50,6 +51,33 @@ def test_a_box_scales_and_shifts() -> None:
     action = mapping.to_env(np.array([0.5, 1.0]))
     assert action.tolist() == [0.5, 1.0, 3.0]
     assert mapping.from_env(action).tolist() == [0.5, 1.0]
+
+
+BOX = spaces.Box(-1, 1, (2,))
+
+
+@pytest.mark.parametrize(
+    ("action", "space", "fits"),
+    [
+        ({"discrete": [{}, {"use": 1}]}, spaces.Discrete(2), True),
+        ({"discrete": [{}, {"use": 1}]}, spaces.Discrete(1), False),
+        ({"discrete": [{}, {"use": 1}]}, BOX, False),
+        ({"box": ["strafe", "use"]}, BOX, True),
+        ({"box": ["strafe"]}, BOX, False),
+        ({"box": ["strafe", "use"]}, spaces.Discrete(2), False),
+        ({"multi_discrete": [[{}, {"use": 1}]]}, spaces.MultiDiscrete([2]), True),
+        ({"multi_discrete": [[{}, {"use": 1}]]}, spaces.MultiBinary(1), True),
+        ({"multi_discrete": [[{}, {"use": 1}]]}, spaces.MultiDiscrete([2, 2]), False),
+        ({"multi_discrete": [[{}, {"use": 1}]]}, spaces.Discrete(2), False),
+    ],
+)
+def test_a_mapping_fits_the_environments_actions(action: dict, space, fits: bool) -> None:
+    mapping = parse({"env": "X-v0", "fps": 10, "channels": CHANNELS} | action, "x")
+    if fits:
+        mapping.check(space)
+    else:
+        with pytest.raises(ValueError, match="but X-v0 takes"):
+            mapping.check(space)
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 from engine.rollouts.reader import RolloutDataset
 from training.clips.pictures import fit
 from training.clips.policies import RandomPolicy, make_policy, repeat
 from training.clips.recorder import RecordConfig, record
 from training.clips.report import problems, summarise
-from training.worlds.games.mapping import load_mapping
+from training.worlds.games.mapping import load_mapping, parse
 
 GAMES = ("freedoom", "car-racing")
 
@@ -39,6 +40,40 @@ def test_a_stopped_recording_goes_on_and_equals_a_whole_one(tmp_path) -> None:
         assert np.array_equal(first.applied, second.applied)
         error = np.abs(first.frames.astype(int) - second.frames).mean()
         assert error < 2, "the video is lossy, the game is not"
+
+
+class Talker:
+    """An environment with one button that tells another prompt from its seventh frame on."""
+
+    action_space = spaces.Discrete(2)
+
+    def reset(self, seed):
+        self.frame = 0
+        return np.zeros((32, 32, 3), np.uint8), {"prompt": "dawn"}
+
+    def step(self, action):
+        self.frame += 1
+        info = {"prompt": "dawn" if self.frame < 7 else "noon"}
+        return np.zeros((32, 32, 3), np.uint8), 0.0, False, False, info
+
+    def close(self):
+        pass
+
+
+def test_every_frame_has_its_own_prompt_and_a_row_of_one_channel(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("gymnasium.make", lambda *_, **__: Talker())
+    body = {"env": "X-v0", "fps": 10, "channels": [{"name": "use", "kind": "button"}]}
+    mapping = parse(body | {"discrete": [{}, {"use": 1}]}, "x")
+    config = RecordConfig(out=str(tmp_path / "clips"), episodes=1, frames=40)
+    assert record(mapping, config, player=lambda _, frame: np.ones(1, np.float32)) == 40
+    dataset = RolloutDataset.open(tmp_path / "clips")
+    window = dataset.read(0)
+    assert window.prompts == ("dawn",) * 6 + ("noon",) * 34
+    assert window.applied.shape == window.requested.shape == (40, 1)
+    assert (window.applied == 1).all()
+    columns = dataset.columns(0)
+    assert columns["chunk"].tolist() == [0] * 6 + [1] * 20 + [2] * 14
+    assert summarise(dataset).frames == 40
 
 
 def test_clips_of_another_game_are_refused(tmp_path) -> None:

@@ -8,6 +8,7 @@ F frames, A channels, H W pixels.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -118,7 +119,12 @@ def _chunks(path: Path, height: int, width: int) -> Iterator[np.ndarray]:
 
 
 def frame_rate(path: Path) -> int:
-    """Frames per second of a video, rounded; a missing file is a clear error."""
+    """Frames per second of a video, rounded, as data sets have them."""
+    return round(exact_rate(path))
+
+
+def exact_rate(path: Path) -> Fraction:
+    """Frames per second of a video; a missing file is a clear error."""
     if not path.exists():
         raise ValueError(f"the video {path} is missing")
     try:
@@ -128,4 +134,4 @@ def frame_rate(path: Path) -> int:
         raise ValueError(f"{path} cannot be read as a video: {error}") from error
     if not rate:
         raise ValueError(f"{path} does not tell its frame rate")
-    return round(float(rate))
+    return Fraction(rate)

@@ -104,6 +104,29 @@ class GameMapping:
             values = values + table[int(pick)]
         return self.spec.clip(values)
 
+    def check(self, space: Any) -> None:
+        """Refuse an environment whose actions, a Gymnasium space, are of another kind or size."""
+        from gymnasium import spaces
+
+        sizes = [len(table) for table in self.tables]
+        if self.box:
+            fits = isinstance(space, spaces.Box) and space.shape == (len(self.box),)
+            said = f"box with {len(self.box)} dimensions"
+        elif self.single:
+            fits = isinstance(space, spaces.Discrete) and space.start == 0 and sizes[0] <= space.n
+            said = f"discrete with {sizes[0]} choices"
+        else:
+            has = [2] * space.n if isinstance(space, spaces.MultiBinary) else []  # type: ignore
+            if isinstance(space, spaces.MultiDiscrete):
+                has = np.ravel(space.nvec).tolist()
+            fits = len(has) == len(sizes) and all(a <= b for a, b in zip(sizes, has, strict=True))
+            said = f"multi_discrete with {sizes} choices"
+        if not fits:
+            raise ValueError(
+                f"the mapping says {said}, but {self.env} takes {space}; write the mapping's "
+                "discrete, multi_discrete or box as that"
+            )
+
     def _nearest(self, table: np.ndarray, values: np.ndarray) -> int:
         """Index of the closest row, counting only the channels that the table steers."""
         scale = np.array([c.scale for c in self.spec.channels], np.float32)
