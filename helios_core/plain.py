@@ -9,7 +9,7 @@ plain scalars, nothing else. Not here: reading YAML or JSON, ranges (each datacl
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
@@ -22,15 +22,20 @@ def build(kind: type[T], values: Any, where: str) -> T:
         raise ValueError(f"{where}: expected keys and values, got {values!r}")
     hints = typing.get_type_hints(kind)
     known = {f.name: f for f in dataclasses.fields(typing.cast(Any, kind)) if f.init}
-    for key in values:
-        if key not in known:
-            near = get_close_matches(str(key), known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
-            raise ValueError(f"{where}: unknown key {key!r}; {hint}")
+    refuse_unknown(values, list(known), where)
     missing = [name for name, field in known.items() if name not in values and _required(field)]
     if missing:
         raise ValueError(f"{where}: {', '.join(missing)} missing")
     return kind(**{k: convert(hints[k], v, f"{where}: {k}") for k, v in values.items()})
+
+
+def refuse_unknown(keys: Iterable[Any], known: Sequence[str], where: str) -> None:
+    """A ValueError for the first key that is not known; it names the nearest one."""
+    for key in keys:
+        if key not in known:
+            near = get_close_matches(str(key), known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+            raise ValueError(f"{where}: unknown key {key!r}; {hint}")
 
 
 def convert(kind: Any, value: Any, where: str) -> Any:

@@ -129,13 +129,12 @@ def _changes(args: argparse.Namespace, data: "RolloutDataset", episode: int) -> 
     from engine.rollouts.counterfactual import Change, check_frame, variations
     from engine.rollouts.edits import read_actions, read_edits
 
-    if args.edit:
-        edits = tuple(read_edits(args.edit))
-        frame = min(e.first for e in edits) if args.frame is None else args.frame
-        check_frame(data, episode, frame)
-        return [Change(frame=frame, edits=edits, facts={"edits": str(args.edit)})]
-    frame = args.frame or 0
+    edits = tuple(read_edits(args.edit)) if args.edit else ()
+    begin = min((e.first for e in edits), default=0)
+    frame = begin if args.frame is None else args.frame
     check_frame(data, episode, frame)
+    if args.edit:
+        return [Change(frame=frame, edits=edits, facts={"edits": str(args.edit)})]
     if args.actions:
         actions = read_actions(args.actions, data.spec.actions)
         return [Change(frame=frame, actions=actions, facts={"actions": str(args.actions)})]

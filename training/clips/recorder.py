@@ -107,11 +107,9 @@ class _Episode:
                 self.left = True
                 break
             values = self.mapping.spec.clip(wanted)
-            picture, info, over = self._step(values)
-            if self._prompt(info) != self.prompt:
-                self._flush()
-                self.prompt = self._prompt(info)
-            self._keep(picture, values, info)
+            action = self.mapping.to_env(values)
+            picture, info, over = self._step(action)
+            self._keep(picture, values, action, info)
             if len(self.pictures) == CHUNK:
                 self._flush()
             if over:
@@ -123,8 +121,7 @@ class _Episode:
             self.writer.drop_episode()
         return self.written
 
-    def _step(self, values: np.ndarray) -> tuple[np.ndarray, dict[str, Any], bool]:
-        action = self.mapping.to_env(values)
+    def _step(self, action: Any) -> tuple[np.ndarray, dict[str, Any], bool]:
         observation, info, over = None, {}, False
         for _ in range(self.mapping.hold):
             observation, _, ended, cut, info = self.env.step(action)
@@ -133,11 +130,16 @@ class _Episode:
                 break
         return _picture(self.env, observation), info, over
 
-    def _keep(self, picture: np.ndarray, values: np.ndarray, info: dict[str, Any]) -> None:
-        spec = self.writer.spec
+    def _keep(
+        self, picture: np.ndarray, values: np.ndarray, action: Any, info: dict[str, Any]
+    ) -> None:
+        spec, prompt = self.writer.spec, self._prompt(info)
+        if prompt != self.prompt:
+            self._flush()
+            self.prompt = prompt
         self.pictures.append(fit(picture, spec.height, spec.width))
         self.asked.append(values)
-        self.applied.append(self.mapping.from_env(self.mapping.to_env(values)))
+        self.applied.append(self.mapping.from_env(action))
         if spec.extras:
             self.poses.append(np.asarray(info["pose"], np.float64))
 

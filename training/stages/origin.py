@@ -7,7 +7,6 @@ every weight that still fits: action channels are matched by name, and what a ch
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
-from difflib import get_close_matches
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from helios_core.actions import ActionSpec
 from helios_core.codecs.api import Codec
 from helios_core.config import TransformerConfig
+from helios_core.plain import refuse_unknown
 from helios_core.text.api import TextEncoder
 from helios_core.transformer import HeliosTransformer
 from training import artifacts
@@ -44,11 +44,7 @@ class Origin:
         if bool(self.step) == bool(self.pack):
             raise ValueError("origin: name either a step or a pack")
         known = [f.name for f in fields(TransformerConfig)]
-        for key in self.changes:
-            if key not in known:
-                near = get_close_matches(key, known, 1)
-                hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
-                raise ValueError(f"origin.changes: unknown key {key!r}; {hint}")
+        refuse_unknown(self.changes, known, "origin.changes")
 
     @staticmethod
     def named(name: str, actions: ActionPath | None) -> "Origin":

@@ -9,7 +9,6 @@ Legend: B windows, K noise draws per window, C channels, T target latents, h w r
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +19,7 @@ from helios_core import config as presets
 from helios_core.actions import ActionSpec
 from helios_core.conditioning import ActionConditioning
 from helios_core.memory import History, make_history
+from helios_core.plain import refuse_unknown
 from helios_core.text.api import TextEncoder
 from helios_core.text.small import SmallTextConfig, SmallTextEncoder, misspell, vocabulary_of
 from helios_core.transformer import ActionCache, HeliosTransformer, HistoryCache, TextCache
@@ -226,11 +226,7 @@ def shape_of(
         raise ValueError(f"model.preset is {preset!r}; give one of {', '.join(PRESETS)}")
     known = [f.name for f in fields(presets.TransformerConfig)]
     known += [*PRESETS["small"]] if preset == "small" else []
-    for key in settings:
-        if key not in known:
-            near = get_close_matches(key, known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
-            raise ValueError(f"model: unknown key {key!r}; {hint}")
+    refuse_unknown(settings, known, "model")
     if preset == "small":
         settings = {"channels": channels, "text_dim": text_dim, **settings}
         missing = [key for key in PRESETS["small"] if key not in settings]

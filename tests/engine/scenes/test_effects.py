@@ -94,24 +94,21 @@ def test_scale_holds_until_the_time_is_up(tmp_path):
     assert (forward[:20] == 1).all() and (forward[20:40] == 0.5).all() and (forward[40:] == 1).all()
 
 
-def test_scale_ramps_there_and_back_with_its_easing(tmp_path):
+@pytest.mark.parametrize(
+    ("length", "factors"),
+    [
+        ("8f", [0.75, 0.5, 0.25, 0, 0, 0, 0, 0, 0.25, 0.5, 0.75, 1, 1]),
+        ("2f", [0.75, 0.5, 0.625, 0.75, 0.875, 1, 1]),  # ends on its way, and goes back from there
+    ],
+)
+def test_scale_ramps_there_and_back_with_its_easing(tmp_path, length, factors):
     played = at(
         tmp_path,
-        "scale: {channels: {move_forward: 0}, for: 8f, over: 4f, ease: linear}",
+        f"scale: {{channels: {{move_forward: 0}}, for: {length}, over: 4f, ease: linear}}",
         script="0-79: move_forward",
     )
-    forward = played.channel("move_forward")[20:33].tolist()
-    assert forward == [0.75, 0.5, 0.25, 0, 0, 0, 0, 0, 0.25, 0.5, 0.75, 1, 1]
-
-
-def test_scale_that_ends_on_its_way_goes_back_from_there(tmp_path):
-    played = at(
-        tmp_path,
-        "scale: {channels: {move_forward: 0}, for: 2f, over: 4f, ease: linear}",
-        script="0-79: move_forward",
-    )
-    forward = played.channel("move_forward")[20:27].tolist()
-    assert forward == [0.75, 0.5, 0.625, 0.75, 0.875, 1, 1]
+    forward = played.channel("move_forward")[20 : 20 + len(factors)].tolist()
+    assert forward == factors
 
 
 def test_scale_without_an_end_lasts_and_minus_one_turns_round(tmp_path):
