@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from helios_core.packs.find import find
 from helios_core.packs.manifest import FORMAT, Manifest, ModuleSpec, ViewsSpec
 from helios_core.packs.view_files import FILE, digest, views_bytes
 from helios_core.packs.write import check_place, write_delta, write_pack
@@ -63,7 +64,7 @@ class ExportConfig:
     card: dict[str, Any] = field(default_factory=dict)
     """Anything else worth saying, such as the licences of what it learned from."""
     delta_of: str = ""
-    """Folder of a pack to store only the difference to."""
+    """Pack, by name or folder, to store only the difference to; empty = all weights."""
 
     def __post_init__(self) -> None:
         student_plan(self.sigmas, self.steps)  # which refuses what cannot be sampled
@@ -91,7 +92,7 @@ def export(config: ExportConfig, context: StepContext) -> dict[str, Any]:
     pictures |= files
     manifest = replace(make_manifest(config, context, modules), presets=begins, views=views)
     if config.delta_of:
-        report = write_delta(folder, manifest, weights, Path(config.delta_of), pictures=pictures)
+        report = write_delta(folder, manifest, weights, find(config.delta_of), pictures=pictures)
         pack_hash = report.hash
     else:
         pack_hash = write_pack(folder, manifest, weights, dtype=torch.float16, pictures=pictures)

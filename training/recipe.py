@@ -3,7 +3,7 @@
 A recipe is YAML with OmegaConf interpolation (`${shared.model}`) or, frozen, one JSON file with
 everything resolved, which needs no OmegaConf to read. Steps name each other; each runs in
 `<root>/<step name>` and is skipped once it is done. Lengths written as `${share:45000}` are that
-many times `shared.share`: one number makes an evening of a night.
+many times `shared.share`: one number makes a night of an evening.
 """
 
 import json
@@ -141,10 +141,10 @@ def _dotted(values: Any, above: str) -> list[str]:
 
 
 def _share(length: int, *, _root_: Any) -> int:
-    """The part of a length that `shared.share` asks for; never nothing."""
+    """A length as many times as `shared.share` asks for; never nothing."""
     share = _root_.shared.share
-    if not isinstance(share, int | float) or not 0 < share <= 1:
-        raise ValueError(f"shared.share={share}: give a number above 0, at most 1")
+    if not isinstance(share, int | float) or not 0 < share <= 10:
+        raise ValueError(f"shared.share={share}: give a number above 0, at most 10")
     return max(1, round(length * share))
 
 
@@ -173,10 +173,27 @@ def _full_key(key: str, steps: Sequence[str]) -> str:
 
 
 def _parse(text: str) -> Any:
-    """JSON where it is JSON (numbers, true, null); `[a,b]` is a list; else the text itself."""
+    """JSON where it is JSON (numbers, true, null); `[a, {b: c}]` as YAML reads it, without its
+    quotes, which a shell takes away; else the text itself."""
     try:
         return json.loads(text)
     except json.JSONDecodeError:
-        if text.startswith("[") and text.endswith("]"):  # a shell takes the quotes of JSON away
-            return [_parse(part.strip()) for part in text[1:-1].split(",")]
+        inside = text[1:-1]
+        if text.startswith("[") and text.endswith("]"):
+            return [_parse(part) for part in _parts(inside)]
+        if text.startswith("{") and text.endswith("}"):
+            pairs = [part.partition(":") for part in _parts(inside)]
+            return {key.strip(): _parse(value.strip()) for key, _, value in pairs}
         return text
+
+
+def _parts(text: str) -> list[str]:
+    """What stands between commas outside of brackets."""
+    depth, parts = 0, [""]
+    for letter in text:
+        depth += (letter in "[{") - (letter in "]}")
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts if part.strip()]

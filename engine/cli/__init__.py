@@ -68,7 +68,9 @@ def _run(name: str, arguments: Sequence[str]) -> int:
     module = importlib.import_module(COMMANDS[name][0])
     parser = _parser(name, module.EXAMPLE)
     module.add_arguments(parser)
-    return int(module.run(parser.parse_args(arguments[len(name.split()) :])))
+    # Settings of a recipe may stand before and after its options; subcommands rule that out.
+    parse = parser.parse_intermixed_args if name == "train" else parser.parse_args
+    return int(module.run(parse(arguments[len(name.split()) :])))
 
 
 def _sentence(error: ValueError | OSError) -> str:

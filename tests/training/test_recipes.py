@@ -85,14 +85,15 @@ def test_one_number_shortens_every_step():
     walks = [
         [p["clips"] for p in loaded.steps["frames"].settings["parts"]] for loaded in (whole, part)
     ]
-    assert walks == [[224, 16, 160], [22, 2, 16]]
+    assert walks == [[112, 8, 80], [11, 1, 8]]
     held = [loaded.steps["held-frames"].settings for loaded in (whole, part)]
     assert held[0] == held[1]  # what is held out stays the same
 
 
-@pytest.mark.parametrize("share", ["0", "1.5", "half"])
-def test_a_share_is_a_part(share):
-    with pytest.raises(ValueError, match="above 0, at most 1"):
+@pytest.mark.parametrize("share", ["0", "11", "half"])
+def test_a_share_is_a_part_or_a_few_times_the_whole(share):
+    assert recipe.load("wilds-nano", ["shared.share=3"]).steps["codec"].loop.samples == 72000
+    with pytest.raises(ValueError, match="above 0, at most 10"):
         recipe.load("wilds-nano", [f"shared.share={share}"])
 
 
@@ -117,6 +118,14 @@ def test_lists_need_no_quotes_that_a_shell_takes_away():
     loaded = recipe.load("freedoom", ["shared.clips.folders=[clips/doom, more]"])
     for step in ("clips", "held-clips"):
         assert loaded.steps[step].settings["folders"] == ["clips/doom", "more"]
+    starts = "export.settings.presets=[{prompt: laps, clip: 0}, {prompt: rain, in June, clip: 2}]"
+    with pytest.raises(ValueError, match="in June"):
+        steps.configure(recipe.load("freedoom", [starts]).steps["export"], "export")
+    starts = "export.settings.presets=[{prompt: laps at noon, clip: 0}, {prompt: rain}]"
+    presets = steps.configure(recipe.load("freedoom", [starts]).steps["export"], "export")[
+        0
+    ].presets
+    assert [(p.prompt, p.clip) for p in presets] == [("laps at noon", 0), ("rain", -1)]
 
 
 @pytest.mark.parametrize(
@@ -359,6 +368,13 @@ MISTAKES = {
         "draws is 0; give at least 1",
     ),
 }
+
+
+def test_settings_may_stand_behind_options(capsys):
+    from engine.cli import main
+
+    assert main(["train", "wilds-nano", "--list", "shared.share=0.1", "root=/tmp/x"]) == 0
+    assert "/tmp/x/sharpen" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", MISTAKES)

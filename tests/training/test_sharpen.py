@@ -55,11 +55,61 @@ def test_world_and_critic_take_turns_and_only_the_named_parts_learn(stage):
     for step in range(4):
         turn = stage.turn(step)
         values = stage.backward(turn, Draw(0, step), step)
-        assert ("right" in values) == (turn == "critic")
+        assert ("right" in values) == (turn == "critic") == bool(step % 2)
         stage.players()[turn].step(step, 100)
     moved = {k for k, v in stage.world.named_parameters() if not torch.equal(v, before[k])}
     assert moved and all(k.startswith(("dit.forecast.", "dit.local.")) for k in moved)
     assert any(k.startswith("dit.forecast.") for k in moved)
+
+
+def _critic_slopes(stage, draw):
+    values = stage.backward("critic", draw, 0)
+    slopes = [p.grad.clone() for p in stage.critic.parameters()]
+    stage.critic.zero_grad()
+    return values["loss"], slopes
+
+
+def test_the_critic_learns_from_what_the_world_has_just_made(stage):
+    now = stage.streams.runs.now.clone()
+    stage.backward("world", Draw(0, 0), 0)
+    assert not torch.equal(stage.streams.runs.now, now)
+    now, (real, fake) = stage.streams.runs.now.clone(), stage.shown
+    assert len(real.three) == stage.config.batch == 2 * stage.batch
+    assert not torch.equal(real.three[:, :, -1], fake.three[:, :, -1])
+    _, slopes = _critic_slopes(stage, Draw(0, 1))
+    assert torch.equal(stage.streams.runs.now, now) and stage.shown is None
+    stage.shown = real, real
+    _, nothing = _critic_slopes(stage, Draw(0, 1))
+    assert not all(torch.allclose(a, b) for a, b in zip(slopes, nothing, strict=True))
+
+
+def test_a_run_resumed_between_the_turns_goes_on_with_the_critics(stage):
+    stage.backward("world", Draw(0, 0), 0)
+    kept = stage.extra_state()
+    wanted = _critic_slopes(stage, Draw(0, 1))
+    stage.load_extra_state(kept)
+    assert stage.turn(1) == "critic"
+    loss, slopes = _critic_slopes(stage, Draw(0, 1))
+    assert torch.equal(loss, wanted[0])
+    assert all(torch.equal(a, b) for a, b in zip(slopes, wanted[1], strict=True))
+    assert "shown.real" not in stage.extra_state()
+
+
+def test_smoothness_measured_in_some_turns_weighs_as_if_it_were_in_all(stage):
+    stage.backward("world", Draw(0, 0), 0)
+    shown = stage.shown
+
+    def loss(step, **changes):
+        stage.shown, stage.config = shown, replace(stage.config, **changes)
+        return float(stage.backward("critic", Draw(0, step), 0)["loss"])
+
+    plain = [loss(step, smooth=0.0, smoothed=1.0) for step in range(300)]
+    always = [loss(step, smooth=100.0, smoothed=1.0) for step in range(300)]
+    seldom = [loss(step, smooth=100.0, smoothed=0.25) for step in range(300)]
+    added = torch.tensor(seldom) - torch.tensor(plain)
+    assert 45 < int((added > 1e-6).sum()) < 105
+    every = torch.tensor(always) - torch.tensor(plain)
+    assert float(added.mean()) == pytest.approx(float(every.mean()), rel=0.3)
 
 
 def test_the_critic_learns_to_see_what_is_blurred():
@@ -96,7 +146,7 @@ def _plain(stage, **windows):
 
 def test_truth_counts_less_the_longer_a_run_has_been_its_own(stage):
     for step in range(3):
-        stage.backward("critic", Draw(0, step), step)
+        stage.backward("world", Draw(0, step), step)
     trust = stage._trust(_plain(stage, text_to_video=0.0))
     for part in trust:
         assert torch.equal(part[:4], torch.ones(4))
@@ -107,14 +157,14 @@ def test_truth_counts_less_the_longer_a_run_has_been_its_own(stage):
 def test_truth_stays_a_goal_for_who_stands_still(stage):
     stage.moves = torch.zeros_like(stage.moves)  # nobody ever moved
     for step in range(3):
-        stage.backward("critic", Draw(0, step), step)
+        stage.backward("world", Draw(0, step), step)
     assert (stage.streams.runs.now > stage.streams.runs.start + 1).any()
     assert torch.equal(stage._trust(_plain(stage, text_to_video=0.0)).details, torch.ones(8))
 
 
 def test_truth_is_hardly_a_goal_where_nobody_could_know_it(stage):
     stage.streams.config = replace(stage.streams.config, retold=1.0)
-    stage.backward("critic", Draw(0, 0), 0)
+    stage.backward("world", Draw(0, 0), 0)
     trust = stage._trust(_plain(stage, text_to_video=1.0))
     assert torch.equal(trust.details, torch.tensor([FROM_NOTHING] * 4 + [0.0] * 4))
     assert torch.equal(trust.means, torch.tensor([1.0] * 4 + [0.0] * 4))

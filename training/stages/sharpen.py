@@ -6,6 +6,8 @@ place by place how much more real they are than the true ones. Half of the windo
 ones, half are runs of the world's own (training.data.streams), so that what must look real is what
 it makes after seconds; some runs are told another text midway and have no truth to go by. A reader
 (`reader`) says whether the actions and the text can be read off what was made as off the truth.
+World and critic take turns on the same windows: first the world learns, then the critic from what
+the world has made.
 Not distillation from a many-step teacher: that is `distill`.
 
 Legend: B windows, C channels, h w rows and columns, E width of what the critic is told.
@@ -39,6 +41,8 @@ from training.trainer.draw import Draw
 from training.trainer.loop import LoopConfig
 from training.trainer.player import OptimiserConfig, Player
 
+SHOWN = ("shown.real", "shown.real_told", "shown.fake", "shown.fake_told")
+"""Names in a checkpoint that lies between the world's turn and the critic's."""
 HEAVIEST = 0.3
 """Most that the critic's wish may weigh: one that is still at chance has no gradient to balance."""
 
@@ -78,7 +82,7 @@ class SharpenConfig:
     readings: tuple[float, float] = (0.5, 0.5)
     """As `adversarial`, for what is read: the actions, the text."""
     batch: int = 32
-    """Windows per step, streams among them."""
+    """Windows per pair of steps, streams among them."""
     adversarial: float = 1.0
     """Size of the critic's gradient at the last layer, over that of the error to the truth."""
     blind: float = 0.5
@@ -88,6 +92,8 @@ class SharpenConfig:
     """Size of the disturbance by which the critic's smoothness is measured."""
     smooth: float = 1.0
     """Weight of that smoothness, at what is real and at what is made."""
+    smoothed: float = 0.25
+    """Share of the critic's turns in which it is measured, and then weighs as many times more."""
     mismatched: float = 0.5
     """Weight of true latents under another window's text or actions, which the critic learns to
     tell from the same latents under their own."""
@@ -103,6 +109,8 @@ class SharpenConfig:
     def __post_init__(self) -> None:
         if not 0 < self.streams.count < self.batch or self.windows.targets != 1:
             raise ValueError("give fewer streams than batch, and windows of one latent")
+        if not 0 < self.smoothed <= 1:
+            raise ValueError(f"smoothed is {self.smoothed}; give more than 0, at most 1")
 
 
 FROM_NOTHING = 0.25
@@ -133,7 +141,7 @@ class SharpenStage:
 
     def __init__(self, config: SharpenConfig, context: StepContext, loop: LoopConfig) -> None:
         self.config, self.context = config, context
-        self.batch = config.batch
+        self.batch = config.batch // 2  # two steps, the world's and the critic's, share them
         self.data = LatentSet.load(context.folder(config.latents), context.device)
         moving = self.data.actions.flatten(1).abs().amax(1) > 0
         self.moves = functional.pad(moving.long().cumsum(0), (1, 0))  # [M + 1] before each latent
@@ -158,6 +166,8 @@ class SharpenStage:
             "critic": Player(self.critic.named_parameters(), config.critic_optimiser),
         }
         self.readings = self._readings()
+        self.shown: tuple[Shown, Shown] | None = None
+        """What is real and what the world has made of it, until the critic has had its turn."""
         self.streams = Streams(self.data, OwnBank(self.data.latents), config.streams, 1)
         self.judge = Judge(
             context, self.world, config.held, config.codec, config.windows, sigmas=config.sigmas
@@ -183,9 +193,13 @@ class SharpenStage:
         return self._players
 
     def turn(self, step: int) -> str:
-        return "world" if step % 2 else "critic"
+        return "world" if self.shown is None else "critic"
 
     def backward(self, turn: str, draw: Draw, samples: int) -> dict[str, Tensor]:
+        return self._critic_turn(draw) if turn == "critic" else self._world_turn(draw)
+
+    def _world_turn(self, draw: Draw) -> dict[str, Tensor]:
+        """Makes the next chunk of ordinary windows and of the world's own runs, and learns."""
         config, latents = self.config, self.data.latents
         plain = self.data.sample(config.batch - config.streams.count, config.windows, draw)
         runs = self.streams.window(config.windows, draw)
@@ -193,18 +207,16 @@ class SharpenStage:
         past = torch.cat([gather(latents, plain.past), self.streams.history(runs)])
         truth = gather(latents, window.target)
         noise = draw.normal(*truth.shape)
-        with torch.set_grad_enabled(turn == "world"), self.context.autocast():
+        with self.context.autocast():
             conditions = self.world.conditions(asked, past, draw)
             made = self._made(self.world.given(conditions, 1), noise)
         before, own = gather(latents, window.past[:, -2:]), past[:, :, -2:]
         seen = self._seen(draw)
         real = Shown(torch.cat([before * seen, truth], 2), self._told(window))
         fake = Shown(torch.cat([own * seen, made], 2), self._told(asked))
-        if turn == "world":
-            wishes = self._wishes(self._asked(asked, plain), own, made, draw)
-            values = self._world_turn(real, fake, made, self._trust(plain), wishes)
-        else:
-            values = self._critic_turn(real, fake, draw)
+        wishes = self._wishes(self._asked(asked, plain), own, made, draw)
+        values = self._please(real, fake, made, self._trust(plain), wishes)
+        self.shown = real, Shown(fake.three.detach(), fake.told)
         self.streams.advance(runs, made.detach()[-config.streams.count :])
         return values
 
@@ -247,9 +259,10 @@ class SharpenStage:
             wishes["text"] = Wish(of_text, self.readings.text(asked, made, draw))
         return wishes
 
-    def _world_turn(
+    def _please(
         self, real: Shown, fake: Shown, made: Tensor, trust: Trust, wishes: dict[str, Wish]
     ) -> dict[str, Tensor]:
+        """Gradients of the world, from the truth, the critic and the reader."""
         error = trusted_error(made, real.three[:, :, -1:], trust)
         with frozen(self.critic):
             with torch.no_grad():
@@ -308,18 +321,26 @@ class SharpenStage:
         made.backward(slope)
         return weights
 
-    def _critic_turn(self, real: Shown, fake: Shown, draw: Draw) -> dict[str, Tensor]:
+    def _critic_turn(self, draw: Draw) -> dict[str, Tensor]:
+        assert self.shown is not None, "the world goes first"
+        (real, fake), self.shown = self.shown, None
         other = Shown(real.three, self._mismatched(real.told, draw))
-        moved = [
-            Shown(s.three + self.config.shake * draw.normal(*s.three.shape), s.told)
-            for s in (real, fake)
-        ]
-        logits = self._judged(real, fake, other, *moved)
-        of_real, of_fake, of_other, *of_moved = logits.chunk(5)
+        moved = []
+        if float(draw.host_uniform(1)) < self.config.smoothed:
+            moved = [self._shaken(shown, draw) for shown in (real, fake)]
+        of_real, of_fake, of_other, *of_moved = self._judged(real, fake, other, *moved).chunk(
+            3 + len(moved)
+        )
         loss = pair_loss(of_real, of_fake) + self.config.mismatched * pair_loss(of_real, of_other)
-        loss = loss + self.config.smooth * smoothness([of_real, of_fake], of_moved)
+        if moved:
+            weight = self.config.smooth / self.config.smoothed
+            loss = loss + weight * smoothness([of_real, of_fake], of_moved)
         loss.backward()
         return {"loss": loss.detach(), "right": (of_real > of_fake).float().mean()}
+
+    def _shaken(self, shown: Shown, draw: Draw) -> Shown:
+        noise = draw.normal(*shown.three.shape)
+        return Shown(shown.three + self.config.shake * noise, shown.told)
 
     def _mismatched(self, told: Tensor, draw: Draw) -> Tensor:
         """Every row with the next row's text, or its actions."""
@@ -344,11 +365,19 @@ class SharpenStage:
         return {**self.judge.figures(run), "detail": share, "score": abs(1 - share)}
 
     def extra_state(self) -> dict[str, Tensor]:
-        return {**self.streams.bank.state(self.streams.alive()), **self.streams.state()}
+        shown = [] if self.shown is None else [tensor for part in self.shown for tensor in part]
+        return {
+            **self.streams.bank.state(self.streams.alive()),
+            **self.streams.state(),
+            **dict(zip(SHOWN, shown, strict=False)),
+        }
 
     def load_extra_state(self, tensors: dict[str, Tensor]) -> None:
         self.streams.bank.load(tensors)
         self.streams.load(tensors)
+        if SHOWN[0] in tensors:
+            three, told, *fake = (tensors[name].to(self.context.device) for name in SHOWN)
+            self.shown = Shown(three, told), Shown(*fake)
 
     def publish(self, folder: Path) -> None:
         worlds.save(folder, self.world)
