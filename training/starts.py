@@ -53,7 +53,10 @@ def recorded(folder: Path, clip: int) -> np.ndarray:
         if left < len(clips.frames):
             return clips.frames[left, 0].numpy()
         left -= len(clips.frames)
-    raise ValueError(f"presets: {folder} has no clip {clip}; it has {clip - left}")
+    raise ValueError(
+        f"presets: {folder} has no clip {clip}; it has {clip - left}, counted from 0: name others in "
+        "presets, or record more"
+    )
 
 
 def presets(

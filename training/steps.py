@@ -113,9 +113,13 @@ def configure(step: StepConfig, name: str) -> tuple[Any, Any]:
 
 
 def _check_named(config: Any, name: str, before: Sequence[str], root: Path) -> None:
-    """Refuse a config that names a step which neither runs before nor left a folder."""
+    """Refuse a config that names a step which neither runs before nor left a folder, or a pack
+    that there is not."""
     for key, step in named_steps(config):
-        if step.startswith("pack:") or step in before or (root / step).is_dir():
+        if step.startswith("pack:"):
+            _check_pack(step.removeprefix("pack:"), f"{name}: {key}")
+            continue
+        if step in before or (root / step).is_dir():
             continue
         near = get_close_matches(step, before, 1)
         hint = f"did you mean {near[0]!r}?" if near else "run that step first"
@@ -123,6 +127,15 @@ def _check_named(config: Any, name: str, before: Sequence[str], root: Path) -> N
             f"{name}: {key} = {step!r}, but no step before has this name, and {root / step} is no "
             f"folder; {hint}"
         )
+
+
+def _check_pack(pack: str, where: str) -> None:
+    from helios_core.packs.find import find
+
+    try:
+        find(pack)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
 
 
 def named_steps(config: Any, above: str = "settings") -> Iterator[tuple[str, str]]:

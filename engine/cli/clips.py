@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from engine.cli.counting import counting
+from engine.cli.counting import Counting
 
 EXAMPLE = "helios clips import --layout keyboard-mouse downloads/game --out clips/game"
 LAYOUTS = {
@@ -49,8 +49,10 @@ def _import(args: argparse.Namespace) -> int:
         out=args.out, height=height, width=width, licence=args.licence, prompt=args.prompt
     )
     clips = import_module(LAYOUTS[args.layout]).find(args.folder)
-    frames = write_clips(clips, config, layout=args.layout, progress=counting("import", "clips"))
-    print(f"\n{len(clips)} clips, {frames} frames imported into {args.out}")
+    progress = Counting("import", "clips")
+    frames = write_clips(clips, config, layout=args.layout, progress=progress)
+    progress.close()
+    print(f"{len(clips)} clips, {frames} frames imported into {args.out}")
     return 0
 
 

@@ -1,17 +1,28 @@
-"""A line on stderr that shows how far a command is, over itself."""
+"""A line on stderr that shows how far a command is."""
 
 import sys
 from collections.abc import Callable
 
+from training.trainer.progress import Progress
 
-def counting(verb: str, things: str) -> Callable[[int, int], None]:
-    """A `progress(done, total)` that draws `verb [####    ] 3/10 things` over itself."""
 
-    def show(done: int, total: int) -> None:
-        bar = "#" * (24 * done // total)
-        print(f"\r{verb} [{bar:<24}] {done}/{total} {things}", end="", file=sys.stderr, flush=True)
+class Counting:
+    """A `progress(done, total)` with rate and time left; lines in a file when not a terminal."""
 
-    return show
+    def __init__(self, verb: str, things: str) -> None:
+        self.verb, self.things = verb, things
+        self.progress: Progress | None = None
+        self.done = 0
+
+    def __call__(self, done: int, total: int) -> None:
+        self.progress = self.progress or Progress(self.verb, total, start=done)
+        self.done = done
+        self.progress.update(done, self.things)
+
+    def close(self) -> None:
+        """Ends the line, also where less was done than was asked for."""
+        if self.progress:
+            self.progress.close(f"{self.done} {self.things}")
 
 
 def loading_bar() -> Callable[[str, float], None]:

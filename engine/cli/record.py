@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from engine.cli.counting import counting
+from engine.cli.counting import Counting
 
 if TYPE_CHECKING:
     from helios_core.actions import ActionSpec
@@ -47,16 +47,18 @@ def run(args: argparse.Namespace) -> int:
         policy=args.policy,
         seed=args.seed,
     )
+    progress = Counting("record", "episodes")
     if args.play:
-        frames = _by_hand(mapping, config)
+        frames = _by_hand(mapping, config, progress)
     else:
         player = _scripted(args.actions, mapping.spec) if args.policy == "scripted" else None
-        frames = record(mapping, config, player=player, progress=counting("record", "episodes"))
-    print(f"\n{frames} frames recorded into {args.out}")
+        frames = record(mapping, config, player=player, progress=progress)
+    progress.close()
+    print(f"{frames} frames recorded into {args.out}")
     return 0
 
 
-def _by_hand(mapping: "GameMapping", config: "RecordConfig") -> int:
+def _by_hand(mapping: "GameMapping", config: "RecordConfig", progress: Counting) -> int:
     """Recorded while a human plays in a window."""
     from engine.cli.play import user_folder
     from engine.clock import RealClock
@@ -89,7 +91,7 @@ def _by_hand(mapping: "GameMapping", config: "RecordConfig") -> int:
             spec=mapping.spec, layout="streamed", pack_hash="",
         )  # fmt: skip
         window.enter_world(info, bindings, on_bindings=hand.mapper.rebind)
-        return record(mapping, config, player=hand, progress=counting("record", "episodes"))
+        return record(mapping, config, player=hand, progress=progress)
     finally:
         window.close()
 

@@ -1,7 +1,6 @@
 """`helios replay`: a recording made again, exactly or with something else done."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,15 +104,18 @@ def _verify(args: argparse.Namespace, data: "RolloutDataset", world: Any, episod
 def _change(
     args: argparse.Namespace, data: "RolloutDataset", changes: "list[Change]", episode: int
 ) -> int:
+    from engine.cli.counting import Counting
     from engine.rollouts.counterfactual import branch, open_writer, side_by_side
 
     world = _world(args, data, episode)
+    progress = Counting("branch", "changes")
     made = []
     with open_writer(args.out or args.rollout, data, world) as writer:
         for i, change in enumerate(changes):
-            print(f"\rchange {i + 1}/{len(changes)}", end="", file=sys.stderr, flush=True)
+            progress(i, len(changes))
             made.append(branch(world, data, episode, change=change, writer=writer))
-    print(file=sys.stderr)
+    progress(len(changes), len(changes))
+    progress.close()
     writer.raise_if_failed()
     numbers = ", ".join(str(m.episode) for m in made)
     where = args.out or args.rollout

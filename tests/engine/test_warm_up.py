@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from engine import warm_up as module
-from engine.cli.counting import loading_bar
+from engine.cli.counting import Counting, loading_bar
 from engine.opening import OpeningConfig, open_play
 from engine.warm_up import get_ready, table_file, warm_up
 from helios_core.null_world import NullWorld
@@ -161,3 +161,13 @@ def test_a_gpu_is_ready_and_its_second_start_measures_nothing(tmp_path, monkeypa
         assert captures and set(world._program.captures) == captures
         digests.append(world.info.fingerprint["attention"])
     assert digests[0] == digests[1]
+
+
+def test_counting_tells_a_log_in_lines_and_ends_where_it_stopped(capsys) -> None:
+    counted = Counting("record", "episodes")
+    for done in range(3):
+        counted(done, 5)
+    counted.close()
+    said = capsys.readouterr().err
+    assert "\r" not in said and said.splitlines()[0].startswith("record   0% [")
+    assert said.splitlines()[-1].startswith("record done in") and said.endswith(" 2 episodes\n")

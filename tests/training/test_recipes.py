@@ -180,6 +180,8 @@ def test_a_mistake_in_the_last_step_is_named_before_the_first_runs(tmp_path):
         ("near.settings.init=sharpen", "near: settings.init = 'sharpen', but no step before"),
         ("export.settings.codec=decodr", "export: settings.codec = 'decodr', .*mean 'decoder'"),
         ("export.settings.steps=[2]", "export: steps = "),
+        ("latents.settings.codec=pack:wilds-nona", "latents: settings.codec: no pack 'wilds-nona'; "
+         "did you mean 'wilds-nano'"),
         ("latents.settings.frames=", "latents: name either a step with frames"),
     ],
 )  # fmt: skip
@@ -201,9 +203,9 @@ def test_steps_are_looked_for_among_those_that_run_and_in_folders(tmp_path):
 
 def test_nested_fields_and_packs_name_their_origin():
     step = recipe.StepConfig(stage="finetune", settings={
-        "latents": "a", "held": "b", "codec": "pack:c", "origin": {"step": "d"}})  # fmt: skip
+        "latents": "a", "held": "b", "codec": "pack:wilds-nano", "origin": {"step": "d"}})  # fmt: skip
     named = dict(steps.named_steps(steps.configure(step, "x")[0]))
-    assert named["settings.origin.step"] == "d" and named["settings.codec"] == "pack:c"
+    assert named["settings.origin.step"] == "d" and named["settings.codec"] == "pack:wilds-nano"
     assert "settings.captions" not in named
     steps._check_named(steps.configure(step, "x")[0], "x", ["a", "b", "d"], Path("nowhere"))
 

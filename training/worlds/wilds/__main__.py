@@ -6,11 +6,11 @@ python -m training.worlds.wilds policies runs/policies.png
 """
 
 import argparse
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from training.trainer.progress import Progress
 from training.worlds.wilds import biomes, show
 from training.worlds.wilds.spec import FPS
 
@@ -18,11 +18,11 @@ T = TypeVar("T")
 
 
 def _progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+    progress = Progress(what, total)
     for i, item in enumerate(items, 1):
         yield item
-        filled = 30 * i // total
-        print(f"\r{what} [{'#' * filled:<30}] {i}/{total}", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
+        progress.update(i)
+    progress.close()
 
 
 def _sheet(args: argparse.Namespace) -> None:
