@@ -20,6 +20,9 @@ from engine.input.names import PAD_TRIGGERS
 PENDING = 64
 """Changes of one key that may wait for room; a faster hammering loses its oldest pulses."""
 
+TRIGGER_REST = 0.1
+"""A worn trigger that nobody touches may rest as far out as this, of 1."""
+
 
 @dataclass
 class Key:
@@ -172,8 +175,13 @@ class Signals:
 
 
 def respond(axes: dict[str, float], tuning: Tuning) -> dict[str, float]:
-    """Raw positions to responses: a round dead zone and a curve per stick, triggers straight."""
+    """Raw positions to responses: a round dead zone and a curve per stick, triggers straight from
+    their rest."""
     answer = dict(axes)
+    for name in PAD_TRIGGERS:
+        if f"pad.{name}" in axes:
+            beyond = (axes[f"pad.{name}"] - TRIGGER_REST) / (1.0 - TRIGGER_REST)
+            answer[f"pad.{name}"] = max(0.0, beyond)
     for side in ("left", "right"):
         x, y = f"pad.{side}_x", f"pad.{side}_y"
         radius = math.hypot(axes.get(x, 0.0), axes.get(y, 0.0))

@@ -131,10 +131,19 @@ def test_a_trigger_is_analog_on_an_axis_and_down_beyond_its_threshold_on_a_butto
     m = mapper(channels={"strafe": ["pad.right_trigger"]})
     m.feed([PadAxis(0, "right_trigger", 0.2, 0.1), PadAxis(0, "left_trigger", 0.2, 0.1)])
     window = m.window(0.2, F, 0).requested
-    assert window[0, 1] == pytest.approx(0.2)
+    assert window[0, 1] == pytest.approx(1 / 9), "a tenth beyond its rest"
     assert window[0, WALK_SPEC.index("run")] == 0
     m.feed([PadAxis(0, "left_trigger", 0.4, 0.3)])
     assert column(m, "run", 0.4) == [1] * F
+
+
+def test_a_worn_trigger_at_rest_presses_nothing():
+    m = mapper(channels={"strafe": ["pad.right_trigger"]})
+    m.feed([PadAxis(0, "right_trigger", 0.08, 0.1)])
+    window = m.window(0.2, F, 0)
+    assert not window.requested.any() and not window.pressed and window.idle_frames == F
+    m.feed([PadAxis(0, "right_trigger", 1.0, 0.3)])
+    assert column(m, "strafe", 0.4) == [1] * F
 
 
 @pytest.mark.parametrize("event", [FocusLost(0.3), PadChanged(7, "pad", False, 0.3)])
