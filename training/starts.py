@@ -54,8 +54,8 @@ def recorded(folder: Path, clip: int) -> np.ndarray:
             return clips.frames[left, 0].numpy()
         left -= len(clips.frames)
     raise ValueError(
-        f"presets: {folder} has no clip {clip}; it has {clip - left}, counted from 0: name others in "
-        "presets, or record more"
+        f"presets: {folder} has no clip {clip}; it has {clip - left}, counted from 0: name "
+        "others in presets, or record more"
     )
 
 

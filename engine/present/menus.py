@@ -47,11 +47,12 @@ def wheel_step(event: pygame.event.Event) -> Step | None:
 class Menus:
     """Which menu is open, and where the player is in it."""
 
-    def __init__(self, bindings: Bindings, *, settings: bool) -> None:
+    def __init__(self, bindings: Bindings, defaults: Bindings, *, settings: bool) -> None:
         self.bindings = bindings
         """Changes with the settings."""
+        self._defaults = defaults
         self._menu = MENU
-        self._settings = Settings(bindings) if settings else None
+        self._settings = Settings(bindings, defaults) if settings else None
         self._navigator = Navigator()
         self._pointer: Position | None = None
 
@@ -94,7 +95,7 @@ class Menus:
             self._menu = self._menu.move(step)
             return None
         if self._menu.row.name == "settings":
-            self._settings, self._pointer = Settings(self.bindings), None
+            self._settings, self._pointer = Settings(self.bindings, self._defaults), None
             return None
         return cast(Choice, self._menu.row.name)
 

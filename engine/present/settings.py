@@ -24,6 +24,8 @@ SLIDERS = {
 }
 """Tuning by field: label, smallest, largest, step, how it is written."""
 
+ASK = "Enter once more undoes all that you changed here and in your bindings for this world"
+
 HINTS = (("Enter", "change"), ("Del", "unbind"), ("← →", "slide"), ("Esc", "done"))
 
 
@@ -32,6 +34,8 @@ class Settings:
     """The bindings as they stand, the place in the list, and whether a row waits for an input."""
 
     bindings: Bindings
+    defaults: Bindings
+    """As they are without anything of the player's own."""
     at: int = 1
     waiting: bool = False
     note: str = ""
@@ -49,6 +53,8 @@ class Settings:
             return self._slide(row.name, 1 if step == "right" else -1)
         if row.name == "invert_look" and step in ("left", "right", "accept"):
             return self._tune(invert_look=not self.bindings.tuning.invert_look)
+        if step == "accept" and row.name == "defaults":
+            return self._undo()
         if step == "accept" and row.name not in SLIDERS:
             return replace(self, waiting=True, note="")
         if step == "clear" and ":" in row.name:
@@ -71,6 +77,14 @@ class Settings:
         except ValueError as error:
             return replace(self, waiting=False, note=str(error))
 
+    def _undo(self) -> "Settings":
+        """Everything as it came, after a second Enter."""
+        if self.bindings.to_dict() == self.defaults.to_dict():
+            return replace(self, note="nothing is changed")
+        if self.note != ASK:
+            return replace(self, note=ASK)
+        return replace(self, bindings=self.defaults, note="everything is as it came")
+
     def _rows(self) -> list[Row]:
         rows = [Row(name="", text="Moving")]
         for channel, bound in self.bindings.channels.items():
@@ -84,6 +98,8 @@ class Settings:
         for name, text in COMMANDS.items():
             bound = self.bindings.commands.get(name, ())
             rows.append(self._binding_row(f"command:{name}:0", text, bound, len(rows)))
+        rows.append(Row(name="", text="All of these"))
+        rows.append(Row(name="defaults", text="Back to the defaults"))
         return rows
 
     def _binding_row(self, name: str, text: str, inputs: Sequence[Binding], at: int) -> Row:

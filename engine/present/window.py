@@ -411,7 +411,7 @@ class Window:
         if not self._hud.paused:
             self._paused_here = True
             out.append(Command("pause", now))
-        self._menus = Menus(self.bindings, settings=settings)
+        self._menus = Menus(self.bindings, self._defaults, settings=settings)
         pygame.key.set_repeat(350, 90)
         return out
 

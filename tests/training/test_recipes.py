@@ -203,7 +203,8 @@ def test_steps_are_looked_for_among_those_that_run_and_in_folders(tmp_path):
 
 def test_nested_fields_and_packs_name_their_origin():
     step = recipe.StepConfig(stage="finetune", settings={
-        "latents": "a", "held": "b", "codec": "pack:wilds-nano", "origin": {"step": "d"}})  # fmt: skip
+        "latents": "a", "held": "b", "codec": "pack:wilds-nano", "origin": {"step": "d"},
+    })  # fmt: skip
     named = dict(steps.named_steps(steps.configure(step, "x")[0]))
     assert named["settings.origin.step"] == "d" and named["settings.codec"] == "pack:wilds-nano"
     assert "settings.captions" not in named

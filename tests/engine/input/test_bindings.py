@@ -113,6 +113,25 @@ def test_the_users_file_keeps_what_it_says_of_other_worlds(tmp_path):
     assert again.tuning == changed.tuning
 
 
+@pytest.mark.parametrize(
+    "own",
+    [
+        "channels: {jump: [j], attack: [x]}\ntuning: {curve: 2.5}\n",
+        "channels: {jump: [space, w], attack: [x]}\ncommands: {save: [k]}\n",
+        "channels: {jump: [], attack: [x]}\n",
+    ],
+)
+def test_back_to_the_defaults_leaves_only_what_is_of_other_worlds(tmp_path, own):
+    path, base = tmp_path / "bindings.yaml", bindings_from(WALK_SPEC)
+    path.write_text(own)
+    before = bindings_from(WALK_SPEC, user=read_user_bindings(path))
+    assert before.to_dict() != base.to_dict()
+    write_user_bindings(path, before, base, base)
+    again = bindings_from(WALK_SPEC, user=read_user_bindings(path))
+    assert again.to_dict() == base.to_dict()
+    assert read_user_bindings(path)["channels"]["attack"] == ["x"]
+
+
 def rewritten(path, change, **scene) -> dict:
     """The user's file after a change that was made while a scene played."""
     base = bindings_from(WALK_SPEC, scene=scene)

@@ -1,5 +1,7 @@
 """Start screen, settings and moving about in them, without a window where it can be."""
 
+from dataclasses import replace
+
 import numpy as np
 import pygame
 import pytest
@@ -69,7 +71,7 @@ def test_a_long_menu_scrolls_to_the_chosen_row():
 
 def settings(name: str) -> Settings:
     """The settings with one row chosen."""
-    start = Settings(bindings_from(WALK_SPEC))
+    start = Settings(bindings_from(WALK_SPEC), bindings_from(WALK_SPEC))
     index = next(i for i, row in enumerate(start.menu.rows) if row.name == name)
     return start.point(index)
 
@@ -147,6 +149,16 @@ def test_invert_look_toggles():
     state = settings("invert_look").step("accept")
     assert state.bindings.tuning.invert_look
     assert state.menu.row.value == "on"
+
+
+def test_a_second_enter_brings_the_defaults_back():
+    state = settings("defaults")
+    assert "nothing" in state.step("accept").note and not state.step("accept").waiting
+    own = replace(state, bindings=state.bindings.tuned(curve=2.5).bind("jump"))
+    asked = own.step("accept")
+    assert asked.bindings == own.bindings and "once more" in asked.note
+    assert asked.step("up").step("down").step("accept").bindings == own.bindings, "asked anew"
+    assert asked.step("accept").bindings == state.defaults
 
 
 # ---- start screen
