@@ -24,7 +24,7 @@ SLIDERS = {
 }
 """Tuning by field: label, smallest, largest, step, how it is written."""
 
-ASK = "Enter once more undoes all that you changed here and in your bindings for this world"
+ASK = "Enter once more undoes all that you have changed for this world"
 
 HINTS = (("Enter", "change"), ("Del", "unbind"), ("← →", "slide"), ("Esc", "done"))
 
