@@ -12,7 +12,7 @@ F pixel frames of a chunk, A action channels.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, NamedTuple
@@ -32,6 +32,8 @@ class Place:
     state: Any
     director: Any = None
     """The director's snapshot; None leaves the director as it is."""
+    named: "Mapping[str, Named] | None" = None
+    """States that a scene saved by name; None leaves those that there are."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,6 +84,11 @@ class ChunkMaker:
         return self._place.state
 
     @property
+    def named(self) -> dict[str, Named]:
+        """What the scene has saved by name so far."""
+        return dict(self._named)
+
+    @property
     def first_frame(self) -> int:
         """World frame at which the next chunk begins."""
         return self.state.chunk * self.world.info.chunk_frames
@@ -90,7 +97,9 @@ class ChunkMaker:
         """Go on from another place, on a branch of its own."""
         if place.director is not None:
             self.director.restore(place.director)
-        self._place = replace(place, director=self.director.snapshot())
+        if place.named is not None:
+            self._named = dict(place.named)
+        self._place = replace(place, director=self.director.snapshot(), named=None)
         self._last_frames = lambda: None
         self.branch += 1
         self.generation = generation

@@ -18,6 +18,7 @@ from engine.input.events import InputSource
 from engine.input.mapper import InputMapper
 from engine.input.scripted import ScriptedInput
 from engine.maker import Place
+from engine.named_states import unpack_moments
 from engine.session_file import (
     InputHistory,
     SavedSession,
@@ -285,7 +286,9 @@ def _place(
     if saved is not None:
         own = is_session(Path(config.what))
         state = world.load_state(saved.state)
-        return Place(state=state, director=saved.director if own else None)
+        if not own:  # a scene that begins where a session stood
+            return Place(state=state)
+        return Place(state=state, director=saved.director, named=unpack_moments(world, saved.named))
     start = scene.scene.start if scene else None
     image, clip, prompt = config.image, config.clip, config.prompt
     if scene and start and image is None and clip is None:

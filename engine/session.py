@@ -20,6 +20,7 @@ from engine.input_log import InputLog
 from engine.intake import Intake
 from engine.latch import LatchConfig, LatchTimer
 from engine.maker import ChunkMaker, Place
+from engine.named_states import pack_moments, unpack_moments
 from engine.playhead import Playhead
 from engine.present.api import Overlay, Presenter
 from engine.producer import Producer
@@ -83,8 +84,8 @@ class Session:
         self.timer = LatchTimer(self.config.latch, chunk_seconds=chunk_seconds)
         self.store = RewindStore(world, self.config.rewind)
         self.log = InputLog(info.spec, frames=info.chunk_frames, folder=self.config.rewind.folder)
-        maker = ChunkMaker(world, director, clock=clock.now)
-        self.producer = Producer(maker, self.intake, self.store, self.timer, clock)
+        self._maker = ChunkMaker(world, director, clock=clock.now)
+        self.producer = Producer(self._maker, self.intake, self.store, self.timer, clock)
         self.playhead = Playhead(
             chunk_frames=info.chunk_frames,
             chunk_seconds=chunk_seconds,
@@ -97,7 +98,7 @@ class Session:
         """The frame on the screen, with its overlays."""
         # A reset needs the director as it is now, which a plain start does not spell out.
         begun = director.snapshot() if place.director is None else place.director
-        self._start = replace(place, director=begun)
+        self._start = replace(place, director=begun, named=place.named or {})
         self._history = history
         if history is not None:
             self.log.restore(history)
@@ -212,6 +213,7 @@ class Session:
             thumbnail=png_bytes(self.picture[0]),
             scene=self.config.scene,
             source=source_of(self.world),
+            named=pack_moments(self.world, self._maker.named),
         )
         write_session(path, saved)
         self._saved = path
@@ -226,8 +228,9 @@ class Session:
             return
         saved = read_session(path)
         refuse_other_world(saved, self.world.info, path)
-        place = Place(state=self.world.load_state(saved.state), director=saved.director)
-        self._leave_for(place)
+        named = unpack_moments(self.world, saved.named)
+        state = self.world.load_state(saved.state)
+        self._leave_for(Place(state=state, director=saved.director, named=named))
         self._forget_past(saved.history)
         self._saved = path
         self.say(f"loaded {path}")

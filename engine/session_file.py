@@ -1,7 +1,8 @@
 """A saved session: one file with the world's state, the director's memory and all input so far.
 
 A zip of `session.json` (what it is, for which pack), `state.bin`, `inputs.npz` (per chunk: number,
-latch time, requested and applied actions), `prompts.json` and `thumbnail.png`. It names its pack
+latch time, requested and applied actions), `prompts.json`, `thumbnail.png`, and the states that the
+scene saved by name (`named/0.bin`, ...). It names its pack
 by name and hash, never by path. Written to the side and renamed, so that a crash leaves the old
 file whole. Not here: the past for rewinding, which ends with the process.
 
@@ -46,6 +47,21 @@ class InputHistory:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class SavedMoment:
+    """A state that a scene saved by name (engine.named_states)."""
+
+    name: str
+    state: bytes
+    """As `World.save_state` gives it."""
+    director: Any
+    """The director's snapshot before the latch of the chunk that was about to be made."""
+    memory: Any
+    """The same behind it."""
+    plan: dict[str, Any]
+    """What that latch answered."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class SavedSession:
     """The content of a session file."""
 
@@ -61,6 +77,7 @@ class SavedSession:
     """PNG."""
     scene: str = ""
     """Scene that was being played, as `scene_name` names it; empty in free play."""
+    named: tuple[SavedMoment, ...] = ()
     source: dict[str, Any]
     """Device, dtype, fingerprint and engine version that made it."""
 
@@ -84,6 +101,10 @@ def write_session(path: Path, saved: SavedSession) -> None:
         "director": saved.director,
         "scene": saved.scene,
         "source": saved.source,
+        "named": [
+            {"name": m.name, "director": m.director, "memory": m.memory, "plan": m.plan}
+            for m in saved.named
+        ],
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
@@ -94,9 +115,15 @@ def write_session(path: Path, saved: SavedSession) -> None:
             archive.writestr("inputs.npz", arrays.getvalue())
             archive.writestr("prompts.json", json.dumps(history.prompts, ensure_ascii=False))
             archive.writestr("thumbnail.png", saved.thumbnail)
+            for i, moment in enumerate(saved.named):
+                archive.writestr(_named_file(i), moment.state)
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _named_file(number: int) -> str:
+    return f"named/{number}.bin"
 
 
 def read_session(path: Path) -> SavedSession:
@@ -123,6 +150,10 @@ def read_session(path: Path) -> SavedSession:
                 thumbnail=archive.read("thumbnail.png"),
                 scene=about["scene"],
                 source=about["source"],
+                named=tuple(
+                    SavedMoment(**entry, state=archive.read(_named_file(i)))
+                    for i, entry in enumerate(about.get("named", []))  # older files have none
+                ),
             )
     except (zipfile.BadZipFile, KeyError, TypeError, json.JSONDecodeError, EOFError) as error:
         raise ValueError(f"{path}: not a whole session file ({error})") from error

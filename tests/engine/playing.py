@@ -17,6 +17,7 @@ from engine.maker import Place
 from engine.present.api import HudData, Overlay
 from engine.rewind import RewindConfig
 from engine.session import Session, SessionConfig
+from engine.named_states import unpack_moments
 from engine.session_file import read_session
 from engine.studio import StudioConfig
 from engine.synthetic import SyntheticWorld, frame_number
@@ -108,7 +109,7 @@ def play(
     session = Session(
         world,
         director or PassThrough(),
-        Place(state=start),
+        Place(state=start, named=unpack_moments(world, saved.named) if saved else None),
         InputMapper(spec, bindings_from(spec), fps=world.info.fps),
         presenter=window,
         clock=clock,

@@ -1,0 +1,59 @@
+"""The moments that a scene saved by name (`save: camp`), to and from session files.
+
+Not here: what a scene does with them (engine.maker), the file itself (engine.session_file).
+
+    saved = pack_moments(world, maker.named); named = unpack_moments(world, saved)
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from engine.director import Cut, LatchPlan
+from engine.maker import Named, Place
+from engine.session_file import SavedMoment
+from helios_core.world_api import World
+
+
+def pack_moments(world: World, named: Mapping[str, Named]) -> tuple[SavedMoment, ...]:
+    """As a session file holds them."""
+    return tuple(
+        SavedMoment(
+            name=name,
+            state=world.save_state(moment.place.state),
+            director=moment.place.director,
+            memory=moment.memory,
+            plan=_plain(moment.plan),
+        )
+        for name, moment in named.items()
+    )
+
+
+def unpack_moments(world: World, moments: Sequence[SavedMoment]) -> dict[str, Named]:
+    """As the maker holds them."""
+    return {
+        moment.name: Named(
+            place=Place(state=world.load_state(moment.state), director=moment.director),
+            plan=_plan(moment.plan),
+            memory=moment.memory,
+        )
+        for moment in moments
+    }
+
+
+def _plain(plan: LatchPlan) -> dict[str, Any]:
+    """What a load does again; effects and events had their frame and are not repeated."""
+    return {
+        "applied": plan.applied.tolist(),
+        "prompt": plan.prompt,
+        "crossfade": plan.crossfade,
+        "reanchor": plan.reanchor,
+        "cut": None if plan.cut is None else asdict(plan.cut),
+    }
+
+
+def _plan(plain: Mapping[str, Any]) -> LatchPlan:
+    cut = plain["cut"] and Cut(**plain["cut"])
+    return LatchPlan(**{**plain, "applied": np.array(plain["applied"]), "cut": cut})
