@@ -14,10 +14,10 @@ from engine.input.mapper import InputMapper
 from engine.latch import LatchConfig
 from engine.loop import Loop, LoopConfig
 from engine.maker import Place
+from engine.named_states import unpack_moments
 from engine.present.api import HudData, Overlay
 from engine.rewind import RewindConfig
 from engine.session import Session, SessionConfig
-from engine.named_states import unpack_moments
 from engine.session_file import read_session
 from engine.studio import StudioConfig
 from engine.synthetic import SyntheticWorld, frame_number
