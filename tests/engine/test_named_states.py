@@ -1,5 +1,7 @@
 """What a scene saved by name is in a session file: a loaded session goes back to it."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from engine.director import Cut, LatchContext, LatchPlan, LoadState, PassThrough, SaveState
@@ -27,7 +29,7 @@ class Camping(PassThrough):
 
 
 def jumps(frames: list[int]) -> list[tuple[int, int]]:
-    return [(a, b) for a, b in zip(frames, frames[1:], strict=False) if b != a + 1]
+    return [(a, b) for a, b in pairwise(frames) if b != a + 1]
 
 
 def test_a_loaded_session_knows_the_names_that_the_scene_had_saved(tmp_path):
