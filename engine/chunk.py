@@ -6,8 +6,8 @@ reset begins a new branch. Sinks (recordings, videos, hashes) are told of presen
 F pixel frames of a chunk, A action channels, H W pixels.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -50,6 +50,8 @@ class Chunk:
     """The director's snapshot before this latch."""
     director_after: Any
     """And after it."""
+    named: Mapping[str, Any] = field(default_factory=dict)
+    """States that the scene has saved by name by then (engine.maker.Named)."""
     make_seconds: float = 0.0
     """Time that steps and decoding took."""
 

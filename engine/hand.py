@@ -53,15 +53,24 @@ def hand_bindings(
 ) -> Bindings:
     """Defaults under the game's under the player's, without commands of a world; a channel that
     no input drives is a ValueError."""
-    no_commands = {name: [] for name in DEFAULT_COMMANDS if name not in COMMANDS}
-    scene = {"commands": no_commands}
-    bindings = bindings_from(spec, pack=game, user=user, scene=scene)
+    bindings = layered_bindings(spec, game=game, user=user)
     if bindings.unbound():
         raise ValueError(
             f"no key plays {', '.join(bindings.unbound())}; name some in the mapping file, as in "
             f"`bindings: {{channels: {{{bindings.unbound()[0]}: [right, -left]}}}}`"
         )
     return bindings
+
+
+def layered_bindings(
+    spec: ActionSpec,
+    *,
+    game: Mapping[str, Any] | None = None,
+    user: Mapping[str, Any] | None = None,
+) -> Bindings:
+    """The same, whatever no input drives."""
+    no_commands = {name: [] for name in DEFAULT_COMMANDS if name not in COMMANDS}
+    return bindings_from(spec, pack=game, user=user, scene={"commands": no_commands})
 
 
 class Hand:

@@ -84,11 +84,6 @@ class ChunkMaker:
         return self._place.state
 
     @property
-    def named(self) -> dict[str, Named]:
-        """What the scene has saved by name so far."""
-        return dict(self._named)
-
-    @property
     def first_frame(self) -> int:
         """World frame at which the next chunk begins."""
         return self.state.chunk * self.world.info.chunk_frames
@@ -117,7 +112,9 @@ class ChunkMaker:
         assert self._place is not None, "jump to a place first"
         before = self._place
         plan = self._latch(before, window, typed_prompt)
-        origin, plan = follow_names(self._named, before, plan, self.director)
+        named = dict(self._named)  # chunks hold what was known at their time
+        origin, plan = follow_names(named, before, plan, self.director)
+        self._named = named
         self.branch += origin is not before
         started = self._clock()
         after, latents = generate(
@@ -142,6 +139,7 @@ class ChunkMaker:
                 latents=latents,
                 director_before=origin.director,
                 director_after=place.director,
+                named=named,
                 make_seconds=self._clock() - started,
             )
 

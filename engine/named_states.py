@@ -2,11 +2,12 @@
 
 Not here: what a scene does with them (engine.maker), the file itself (engine.session_file).
 
-    saved = pack_moments(world, maker.named); named = unpack_moments(world, saved)
+    saved = pack_moments(world, chunk.named); named = unpack_moments(world, saved, path)
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,12 +32,12 @@ def pack_moments(world: World, named: Mapping[str, Named]) -> tuple[SavedMoment,
     )
 
 
-def unpack_moments(world: World, moments: Sequence[SavedMoment]) -> dict[str, Named]:
-    """As the maker holds them."""
+def unpack_moments(world: World, moments: Sequence[SavedMoment], path: Path) -> dict[str, Named]:
+    """As the maker holds them; `path` is the file that they are from."""
     return {
         moment.name: Named(
             place=Place(state=world.load_state(moment.state), director=moment.director),
-            plan=_plan(moment.plan),
+            plan=_plan(moment.plan, path),
             memory=moment.memory,
         )
         for moment in moments
@@ -54,6 +55,9 @@ def _plain(plan: LatchPlan) -> dict[str, Any]:
     }
 
 
-def _plan(plain: Mapping[str, Any]) -> LatchPlan:
-    cut = plain["cut"] and Cut(**plain["cut"])
-    return LatchPlan(**{**plain, "applied": np.array(plain["applied"]), "cut": cut})
+def _plan(plain: Mapping[str, Any], path: Path) -> LatchPlan:
+    try:
+        cut = plain["cut"] and Cut(**plain["cut"])
+        return LatchPlan(**{**plain, "applied": np.array(plain["applied"]), "cut": cut})
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: not a whole session file (a saved state: {error})") from error

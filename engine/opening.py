@@ -288,7 +288,8 @@ def _place(
         state = world.load_state(saved.state)
         if not own:  # a scene that begins where a session stood
             return Place(state=state)
-        return Place(state=state, director=saved.director, named=unpack_moments(world, saved.named))
+        named = unpack_moments(world, saved.named, Path(config.what))
+        return Place(state=state, director=saved.director, named=named)
     start = scene.scene.start if scene else None
     image, clip, prompt = config.image, config.clip, config.prompt
     if scene and start and image is None and clip is None:

@@ -84,8 +84,8 @@ class Session:
         self.timer = LatchTimer(self.config.latch, chunk_seconds=chunk_seconds)
         self.store = RewindStore(world, self.config.rewind)
         self.log = InputLog(info.spec, frames=info.chunk_frames, folder=self.config.rewind.folder)
-        self._maker = ChunkMaker(world, director, clock=clock.now)
-        self.producer = Producer(self._maker, self.intake, self.store, self.timer, clock)
+        maker = ChunkMaker(world, director, clock=clock.now)
+        self.producer = Producer(maker, self.intake, self.store, self.timer, clock)
         self.playhead = Playhead(
             chunk_frames=info.chunk_frames,
             chunk_seconds=chunk_seconds,
@@ -213,7 +213,7 @@ class Session:
             thumbnail=png_bytes(self.picture[0]),
             scene=self.config.scene,
             source=source_of(self.world),
-            named=pack_moments(self.world, self._maker.named),
+            named=pack_moments(self.world, chunk.named),
         )
         write_session(path, saved)
         self._saved = path
@@ -228,7 +228,7 @@ class Session:
             return
         saved = read_session(path)
         refuse_other_world(saved, self.world.info, path)
-        named = unpack_moments(self.world, saved.named)
+        named = unpack_moments(self.world, saved.named, path)
         state = self.world.load_state(saved.state)
         self._leave_for(Place(state=state, director=saved.director, named=named))
         self._forget_past(saved.history)

@@ -17,7 +17,7 @@ import torch
 from helios_core.packs.find import find
 from helios_core.packs.manifest import FORMAT, Manifest, ModuleSpec, ViewsSpec
 from helios_core.packs.view_files import FILE, digest, views_bytes
-from helios_core.packs.write import check_place, write_delta, write_pack
+from helios_core.packs.write import check_base, check_place, write_delta, write_pack
 from helios_core.plain import to_plain
 from helios_core.stillness import Stillness
 from training import artifacts
@@ -25,7 +25,8 @@ from training.data import shards
 from training.stages.context import StepContext, StepName
 from training.stages.origin import open_codec
 from training.stages.way import student_plan
-from training.starts import Start, presets
+from training.starts import Start, check_clips, presets
+from training.trainer.rundir import RunDir
 from training.views import ViewsConfig, wilds_views
 
 
@@ -69,18 +70,28 @@ class ExportConfig:
     def __post_init__(self) -> None:
         student_plan(self.sigmas, self.steps)  # which refuses what cannot be sampled
 
+    def check(self, root: Path, name: str) -> None:
+        """Refuse before the training what would fail after it, as far as it is known by then."""
+        if self.delta_of:
+            check_base(find(self.delta_of), self.place(root / name))
+        if self.clips and RunDir(root / self.clips).done:
+            check_clips([start.clip for start in self.presets], root / self.clips)
+
+    def place(self, own: Path) -> Path:
+        """Where the pack goes; `own` is the step's folder."""
+        return (Path(self.folder).expanduser() if self.folder else own) / self.name
+
 
 def export(config: ExportConfig, context: StepContext) -> dict[str, Any]:
     """Write the pack; returns its place, hash and size."""
-    parent = Path(config.folder).expanduser() if config.folder else context.rundir.path
-    folder = parent / config.name
+    folder = config.place(context.rundir.path)
     check_place(folder)  # before the work, not after it
     modules = {
         "transformer": artifacts.load(context.final(config.world), "transformer"),
         "codec": open_codec(config.codec, context),
         "text_encoder": artifacts.load(context.final(config.world), "text"),
     }
-    parent.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
     weights = {name: module.state_dict() for name, module in modules.items()}
     begins, pictures = presets(
         config.presets,

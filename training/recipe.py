@@ -183,16 +183,22 @@ def _parse(text: str) -> Any:
             return [_parse(part) for part in _parts(inside)]
         if text.startswith("{") and text.endswith("}"):
             pairs = [part.partition(":") for part in _parts(inside)]
-            return {key.strip(): _parse(value.strip()) for key, _, value in pairs}
-        return text
+            return {key.strip(" \"'"): _parse(value.strip()) for key, _, value in pairs}
+        quoted = len(text) > 1 and text[0] == text[-1] == "'"
+        return inside if quoted else text
 
 
 def _parts(text: str) -> list[str]:
-    """What stands between commas outside of brackets."""
-    depth, parts = 0, [""]
+    """What stands between commas outside of brackets and quotes."""
+    depth, quote, parts = 0, "", [""]
     for letter in text:
-        depth += (letter in "[{") - (letter in "]}")
-        if letter == "," and depth == 0:
+        if letter == quote:
+            quote = ""
+        elif letter in "\"'" and not quote and parts[-1].rstrip()[-1:] in ("", ":", "[", "{", ","):
+            quote = letter  # where a value begins; elsewhere it is an apostrophe
+        elif not quote:
+            depth += (letter in "[{") - (letter in "]}")
+        if letter == "," and depth == 0 and not quote:
             parts.append("")
         else:
             parts[-1] += letter

@@ -47,16 +47,25 @@ def picture(start: Start, *, height: int, width: int) -> np.ndarray:
 
 def recorded(folder: Path, clip: int) -> np.ndarray:
     """uint8 [H, W, 3]: the first frame of the n-th clip in a folder of pixel shards."""
+    check_clips([clip], folder)
     left = clip
     for clips in shards.iterate(folder):
         assert clips.frames is not None, f"{folder} holds latents, not pixels"
         if left < len(clips.frames):
             return clips.frames[left, 0].numpy()
         left -= len(clips.frames)
-    raise ValueError(
-        f"presets: {folder} has no clip {clip}; it has {clip - left}, counted from 0: name "
-        "others in presets, or record more"
-    )
+    raise AssertionError("the clips were counted")
+
+
+def check_clips(wanted: Sequence[int], folder: Path) -> None:
+    """Refuse clips that a folder of shards has not."""
+    count = sum(len(shards.read_info(path).captions) for path in shards.listing(folder))
+    for clip in wanted:
+        if clip >= count:
+            raise ValueError(
+                f"presets: {folder} has no clip {clip}; it has {count}, counted from 0: name "
+                "others in presets, or record more"
+            )
 
 
 def presets(

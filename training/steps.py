@@ -10,7 +10,7 @@ from dataclasses import fields, is_dataclass, replace
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Protocol, get_type_hints, runtime_checkable
 
 import torch
 
@@ -51,6 +51,13 @@ LENGTH = ("samples", "seed", "budget_minutes", "land")
 """What of a loop decides the result."""
 
 
+@runtime_checkable
+class Checked(Protocol):
+    """A config that can tell before the training what would fail after it."""
+
+    def check(self, root: Path, name: str) -> None: ...
+
+
 def run(recipe: Recipe, *, only: Sequence[str] = (), resume: bool = False) -> str:
     """Run the steps of a recipe in order, or those named; finished ones are skipped.
 
@@ -66,21 +73,34 @@ def run(recipe: Recipe, *, only: Sequence[str] = (), resume: bool = False) -> st
         torch.set_num_threads(recipe.threads)
     wanted = {name: step for name, step in recipe.steps.items() if not only or name in only}
     root, before = Path(recipe.root).expanduser(), []
+    configs: dict[str, Any] = {}
     for name, step in wanted.items():
         rundir = RunDir(root / name)
         config, _ = configure(step, name)
         _unchanged(step, rundir, name)
         if not rundir.done:
             _check_named(config, name, before, root)
+            configs[name] = config
         before.append(name)
     for name, step in wanted.items():
         context = make_context(recipe, name)
         if context.rundir.done:
             print(f"{name}: done before, skipped ({context.rundir.path})", flush=True)
             continue
+        _check_later(configs, root)
         if _run_step(step, context, resume) == "stopped":
             return "stopped"
     return "done"
+
+
+def _check_later(configs: dict[str, Any], root: Path) -> None:
+    """Ask the steps to come whether what has been made so far will do."""
+    for name, config in configs.items():
+        if isinstance(config, Checked):
+            try:
+                config.check(root, name)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from error
 
 
 def make_context(recipe: Recipe, name: str) -> StepContext:

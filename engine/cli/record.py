@@ -62,7 +62,7 @@ def _by_hand(mapping: "GameMapping", config: "RecordConfig", progress: Counting)
     """Recorded while a human plays in a window."""
     from engine.cli.play import user_folder
     from engine.clock import RealClock
-    from engine.hand import Hand, HandConfig, hand_bindings
+    from engine.hand import Hand, HandConfig, hand_bindings, layered_bindings
     from engine.input.bindings import read_user_bindings
     from engine.installation import check_installation
 
@@ -90,7 +90,8 @@ def _by_hand(mapping: "GameMapping", config: "RecordConfig", progress: Counting)
             name=mapping.env, fps=mapping.fps, chunk_frames=1, height=height, width=width,
             spec=mapping.spec, layout="streamed", pack_hash="",
         )  # fmt: skip
-        window.enter_world(info, bindings, on_bindings=hand.mapper.rebind)
+        defaults = layered_bindings(mapping.spec, game=mapping.bindings)
+        window.enter_world(info, bindings, defaults=defaults, on_bindings=hand.mapper.rebind)
         return record(mapping, config, player=hand, progress=progress)
     finally:
         window.close()

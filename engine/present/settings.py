@@ -24,7 +24,7 @@ SLIDERS = {
 }
 """Tuning by field: label, smallest, largest, step, how it is written."""
 
-ASK = "Enter once more undoes all that you have changed for this world"
+ASK = "Delete undoes all that you have changed of these"
 
 HINTS = (("Enter", "change"), ("Del", "unbind"), ("← →", "slide"), ("Esc", "done"))
 
@@ -53,8 +53,8 @@ class Settings:
             return self._slide(row.name, 1 if step == "right" else -1)
         if row.name == "invert_look" and step in ("left", "right", "accept"):
             return self._tune(invert_look=not self.bindings.tuning.invert_look)
-        if step == "accept" and row.name == "defaults":
-            return self._undo()
+        if row.name == "defaults" and step in ("accept", "clear"):
+            return self._undo(sure=step == "clear")
         if step == "accept" and row.name not in SLIDERS:
             return replace(self, waiting=True, note="")
         if step == "clear" and ":" in row.name:
@@ -77,13 +77,14 @@ class Settings:
         except ValueError as error:
             return replace(self, waiting=False, note=str(error))
 
-    def _undo(self) -> "Settings":
-        """Everything as it came, after a second Enter."""
+    def _undo(self, *, sure: bool) -> "Settings":
+        """Everything as it came, if asked for by another key than the one that chooses."""
         if self.bindings.to_dict() == self.defaults.to_dict():
             return replace(self, note="nothing is changed")
-        if self.note != ASK:
+        if not sure:
             return replace(self, note=ASK)
-        return replace(self, bindings=self.defaults, note="everything is as it came")
+        undone = replace(self, bindings=self.defaults, note="everything is as it came")
+        return replace(undone, at=len(undone.menu.rows) - 1)  # fewer channels may be bound now
 
     def _rows(self) -> list[Row]:
         rows = [Row(name="", text="Moving")]

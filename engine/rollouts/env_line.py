@@ -113,16 +113,17 @@ class EnvLine:
         if state is not None and pictured:
             raise ValueError("reset begins from a state, or from an image or clip: give one")
         opening = self._open_scene(prompt) if config.scene else None
+        named = None
         if state is not None:
             begun = state.state if isinstance(state, StateHandle) else world.load_state(state)
             asked = prompt
         elif opening is not None and not pictured:
-            begun, asked = opening.place.state, opening.prompt
+            begun, asked, named = opening.place.state, opening.prompt, opening.place.named
         else:
             own = config.prompt if opening is None else opening.place.state.prompt.text
             text = own if prompt is None else prompt
             begun, asked = world.start(seed=self.seed, prompt=text, **pictures), None
-        line = Line(world, begun, opening and opening.director)
+        line = Line(world, begun, opening and opening.director, named=named)
         if asked is not None:
             line.ask(asked)
         return line

@@ -9,7 +9,7 @@ continues; `advance` makes one chunk of every line. Not here: spaces, rewards, w
 F frames of a chunk, A action channels, H W pixels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,7 +52,15 @@ class LineChunk:
 class Line:
     """Where one line of play stands."""
 
-    def __init__(self, world: World, state: Any, director: Director | None = None) -> None:
+    def __init__(
+        self,
+        world: World,
+        state: Any,
+        director: Director | None = None,
+        *,
+        named: Mapping[str, Named] | None = None,
+    ) -> None:
+        """`named` are states that its scene had saved by name."""
         self.world, self.state = world, state
         self.director = director or PassThrough()
         self.fresh = True
@@ -60,7 +68,7 @@ class Line:
         self._idle = 0
         self._prompt: str | None = None
         self._frames: np.ndarray | None = None
-        self._named: dict[str, Named] = {}
+        self._named = dict(named or {})
 
     def ask(self, prompt: str) -> None:
         """Head for another prompt from the next chunk on."""

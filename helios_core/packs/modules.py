@@ -67,8 +67,7 @@ def source_of(folder: Path, manifest: Manifest) -> Path:
 def base_of(folder: Path, manifest: Manifest) -> Path:
     """Folder of the pack that a delta pack differs from: beside it, or found by name."""
     assert manifest.base is not None
-    beside = folder.parent / manifest.base.name
-    base = beside if (beside / manifests.FILE).is_file() else find(manifest.base.name)
+    base = named_base(manifest.base.name, folder)
     found = manifests.read(base).hash(manifests.read_hashes(base))
     if found != manifest.base.hash:
         raise ValueError(
@@ -76,6 +75,12 @@ def base_of(folder: Path, manifest: Manifest) -> Path:
             f"it wants {manifest.base.hash}, {base} is {found}"
         )
     return base
+
+
+def named_base(name: str, folder: Path) -> Path:
+    """Where the base of a pack in `folder` is looked for."""
+    beside = folder.parent / name
+    return beside if (beside / manifests.FILE).is_file() else find(name)
 
 
 def empty(spec: ModuleSpec, where: str) -> nn.Module:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from helios_core.packs import manifest as manifests
 from helios_core.packs.manifest import MODULES, BaseRef, Manifest, ModuleSpec
-from helios_core.packs.modules import weights
+from helios_core.packs.modules import named_base, weights
 from helios_core.packs.tensors import SCALE, STEPS, FileStore, Store, difference, hash_tensors
 from helios_core.packs.verify import verify
 
@@ -79,9 +79,8 @@ def write_delta(
     Lossy: measure the pack as it is loaded from here, not the model that it was made from. The base
     has to lie beside the new pack, or be found by name.
     """
+    check_base(base_folder, folder)
     base = manifests.read(base_folder)
-    if base.base is not None:
-        raise ValueError(f"{base_folder} is itself a difference; take {base.base.name} as the base")
     stored: dict[str, dict[str, Tensor]] = {module: {} for module in MODULES}
     counts, worst = {"shifted": 0, "replaced": 0, "kept": 0}, 0.0
     for module in MODULES:
@@ -98,6 +97,21 @@ def write_delta(
     changed = replace(manifest, base=reference, source=None)
     pack_hash = _publish(folder, changed, stored, shard_bytes, pictures)
     return DeltaReport(hash=pack_hash, worst=worst, **counts)
+
+
+def check_base(base_folder: Path, folder: Path) -> None:
+    """Refuse a base from which the pack `folder` could not be loaded: another difference, or one
+    that is not the pack of its name beside `folder` or among those that are found by name."""
+    base = manifests.read(base_folder)
+    if base.base is not None:
+        raise ValueError(f"{base_folder} is itself a difference; take {base.base.name} as the base")
+    mine = base.hash(manifests.read_hashes(base_folder))
+    named = named_base(base.name, folder)
+    if manifests.read(named).hash(manifests.read_hashes(named)) != mine:
+        raise ValueError(
+            f"{base_folder} cannot be the base of {folder}: the pack that is found by the name "
+            f"{base.name} is {named}, another one; rename yours, or store all weights (no base)"
+        )
 
 
 def _encode(

@@ -109,7 +109,10 @@ def play(
     session = Session(
         world,
         director or PassThrough(),
-        Place(state=start, named=unpack_moments(world, saved.named) if saved else None),
+        Place(
+            state=start,
+            named=unpack_moments(world, saved.named, resume) if saved and resume else None,
+        ),
         InputMapper(spec, bindings_from(spec), fps=world.info.fps),
         presenter=window,
         clock=clock,

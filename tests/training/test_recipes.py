@@ -1,6 +1,7 @@
 """Recipes: every shipped one resolves, mistakes are named, a tiny one makes a pack that plays."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,9 +9,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from helios_core.packs.find import find
 from helios_core.plain import to_plain
 from tests.training import tiny as toy
 from training import recipe, steps
+from training.data import shards
 
 SHIPPED = sorted(p.stem for p in recipe.RECIPES.glob("*.yaml"))
 TINY = [
@@ -189,6 +192,25 @@ def test_what_cannot_go_well_is_named_before_the_first_step(override, message, t
     with pytest.raises(ValueError, match=message):
         steps.run(recipe.load("wilds-nano", [f"root={tmp_path}", override]))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_base_that_cannot_be_one_is_named_before_the_first_step(tmp_path):
+    with pytest.raises(ValueError, match=r"export: .*freedoom is itself a difference; take wilds"):
+        steps.run(recipe.load("freedoom", [f"root={tmp_path}/run", "shared.pack=freedoom"]))
+    mine = tmp_path / "packs" / "mine"
+    shutil.copytree(find("wilds-nano"), mine)
+    (mine / "pack.yaml").write_text((mine / "pack.yaml").read_text().replace("fps: 20", "fps: 10"))
+    with pytest.raises(ValueError, match=r"cannot be the base of .*found by the name wilds-nano is"):
+        steps.run(recipe.load("freedoom", [f"root={tmp_path}/run", f"shared.pack={mine}"]))
+    assert not (tmp_path / "run").exists()
+
+
+def test_beginnings_that_were_not_recorded_are_named_before_the_training(tmp_path):
+    shards.write(tmp_path / "held-clips" / "0.safetensors", toy.pixel_clips(clips=2))
+    (tmp_path / "held-clips" / "done.json").write_text("{}")
+    config, _ = steps.configure(recipe.load("freedoom").steps["export"], "export")
+    with pytest.raises(ValueError, match=r"held-clips has no clip 2; it has 2.*record more"):
+        steps._check_later({"export": config}, tmp_path)
 
 
 def test_steps_are_looked_for_among_those_that_run_and_in_folders(tmp_path):

@@ -13,7 +13,7 @@ from engine.present.navigation import Navigator
 from engine.present.settings import SLIDERS, Settings
 from engine.present.start_screen import DemoCard, StartScreen, columns_for, start_picture
 from engine.present.theme import Theme
-from helios_core.actions import WALK_SPEC
+from helios_core.actions import WALK_SPEC, ActionSpec, Channel
 
 LOOK = Theme(1280, 768)
 
@@ -151,14 +151,22 @@ def test_invert_look_toggles():
     assert state.menu.row.value == "on"
 
 
-def test_a_second_enter_brings_the_defaults_back():
+def test_delete_brings_the_defaults_back_and_enter_only_says_so():
     state = settings("defaults")
-    assert "nothing" in state.step("accept").note and not state.step("accept").waiting
+    assert "nothing" in state.step("clear").note and not state.step("accept").waiting
     own = replace(state, bindings=state.bindings.tuned(curve=2.5).bind("jump"))
-    asked = own.step("accept")
-    assert asked.bindings == own.bindings and "once more" in asked.note
-    assert asked.step("up").step("down").step("accept").bindings == own.bindings, "asked anew"
-    assert asked.step("accept").bindings == state.defaults
+    asked = own.step("accept").step("accept")  # as a key that is held repeats
+    assert asked.bindings == own.bindings and "Delete" in asked.note
+    assert own.step("clear").bindings == state.defaults
+
+
+def test_the_row_stays_chosen_where_the_defaults_have_fewer_rows():
+    spec = ActionSpec(channels=(Channel(name="steer", kind="axis", low=-1.0),))
+    bare = bindings_from(spec)
+    own = bindings_from(spec, user={"channels": {"steer": ["d", "-a"]}})
+    state = Settings(own, bare).step("end")
+    assert len(Settings(bare, bare).menu.rows) < len(state.menu.rows)
+    assert state.step("clear").menu.row.name == "defaults"
 
 
 # ---- start screen
