@@ -200,7 +200,7 @@ def test_a_base_that_cannot_be_one_is_named_before_the_first_step(tmp_path):
     mine = tmp_path / "packs" / "mine"
     shutil.copytree(find("wilds-nano"), mine)
     (mine / "pack.yaml").write_text((mine / "pack.yaml").read_text().replace("fps: 20", "fps: 10"))
-    with pytest.raises(ValueError, match=r"cannot be the base of .*found by the name wilds-nano is"):
+    with pytest.raises(ValueError, match=r"cannot be the base of .*by the name wilds-nano is"):
         steps.run(recipe.load("freedoom", [f"root={tmp_path}/run", f"shared.pack={mine}"]))
     assert not (tmp_path / "run").exists()
 
