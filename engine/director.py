@@ -8,8 +8,8 @@ a prompt and effects. It never sees wall time, so a headless run equals a window
 F pixel frames of a chunk, A action channels, H W pixels.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -166,6 +166,30 @@ class LatchPlan:
     cut: Cut | None = None
     events: tuple[str, ...] = ()
     """Names of the scene events that fired, for the log."""
+
+
+def shot_of(plan: LatchPlan) -> dict[str, Any]:
+    """What a plan does to the shot, as plain data that JSON can hold."""
+    return {
+        "prompt": plan.prompt,
+        "crossfade": plan.crossfade,
+        "reanchor": plan.reanchor,
+        "cut": None if plan.cut is None else asdict(plan.cut),
+    }
+
+
+def plan_of(
+    shot: Mapping[str, Any], applied: np.ndarray, *, events: tuple[str, ...] = ()
+) -> LatchPlan:
+    """A plan that does the same again; its effects had their frame and are not repeated."""
+    return LatchPlan(
+        applied=applied,
+        prompt=shot["prompt"],
+        crossfade=shot["crossfade"],
+        reanchor=shot["reanchor"],
+        cut=None if shot["cut"] is None else Cut(**shot["cut"]),
+        events=events,
+    )
 
 
 class Director(Protocol):

@@ -6,13 +6,12 @@ Not here: what a scene does with them (engine.maker), the file itself (engine.se
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from engine.director import Cut, LatchPlan
+from engine.director import LatchPlan, plan_of, shot_of
 from engine.maker import Named, Place
 from engine.session_file import SavedMoment
 from helios_core.world_api import World
@@ -26,7 +25,7 @@ def pack_moments(world: World, named: Mapping[str, Named]) -> tuple[SavedMoment,
             state=world.save_state(moment.place.state),
             director=moment.place.director,
             memory=moment.memory,
-            plan=_plain(moment.plan),
+            plan={**shot_of(moment.plan), "applied": moment.plan.applied.tolist()},
         )
         for name, moment in named.items()
     )
@@ -44,20 +43,8 @@ def unpack_moments(world: World, moments: Sequence[SavedMoment], path: Path) -> 
     }
 
 
-def _plain(plan: LatchPlan) -> dict[str, Any]:
-    """What a load does again; effects and events had their frame and are not repeated."""
-    return {
-        "applied": plan.applied.tolist(),
-        "prompt": plan.prompt,
-        "crossfade": plan.crossfade,
-        "reanchor": plan.reanchor,
-        "cut": None if plan.cut is None else asdict(plan.cut),
-    }
-
-
 def _plan(plain: Mapping[str, Any], path: Path) -> LatchPlan:
     try:
-        cut = plain["cut"] and Cut(**plain["cut"])
-        return LatchPlan(**{**plain, "applied": np.array(plain["applied"]), "cut": cut})
+        return plan_of(plain, np.array(plain["applied"]))
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: not a whole session file (a saved state: {error})") from error

@@ -14,14 +14,14 @@ there. Chunks have serial numbers along the line, without gaps.
 import threading
 from collections import deque
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from engine.chunk import Chunk, FrameId
-from engine.director import Cut, LatchPlan
+from engine.director import plan_of, shot_of
 from engine.maker import generate
 from engine.tape import Record, Tape
 from helios_core.world_api import World
@@ -191,10 +191,7 @@ def _pack(world: World, chunk: Chunk) -> tuple[dict[str, Any], bytes]:
         "branch": chunk.branch,
         "generation": chunk.generation,
         "latch_time": chunk.latch_time,
-        "prompt": plan.prompt,
-        "crossfade": plan.crossfade,
-        "reanchor": plan.reanchor,
-        "cut": None if plan.cut is None else asdict(plan.cut),
+        **shot_of(plan),
         "events": list(plan.events),
         "director": [chunk.director_before, chunk.director_after],
         "shape": list(plan.applied.shape),
@@ -208,14 +205,7 @@ def _unpack(world: World, record: Record) -> Chunk:
     head, shape = record.header, tuple(record.header["shape"])
     size = 2 * 4 * shape[0] * shape[1]
     arrays = np.frombuffer(record.body[:size], np.float32).reshape(2, *shape)
-    plan = LatchPlan(
-        applied=arrays[1],
-        prompt=head["prompt"],
-        crossfade=head["crossfade"],
-        reanchor=head["reanchor"],
-        cut=None if head["cut"] is None else Cut(**head["cut"]),
-        events=tuple(head["events"]),
-    )
+    plan = plan_of(head, arrays[1], events=tuple(head["events"]))
     before = world.load_state(record.body[size:])
     after, latents = generate(world, before, plan)
     return Chunk(

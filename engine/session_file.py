@@ -2,9 +2,9 @@
 
 A zip of `session.json` (what it is, for which pack), `state.bin`, `inputs.npz` (per chunk: number,
 latch time, requested and applied actions), `prompts.json`, `thumbnail.png`, and the states that the
-scene saved by name (`named/0.bin`, ...). It names its pack
-by name and hash, never by path. Written to the side and renamed, so that a crash leaves the old
-file whole. Not here: the past for rewinding, which ends with the process.
+scene saved by name (`named/0.bin`, ...). It names its pack by name and hash, never by path. Written
+to the side and renamed, so that a crash leaves the old file whole. Not here: the past for
+rewinding, which ends with the process.
 
     write_session(path, saved); saved = read_session(path)
 """

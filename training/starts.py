@@ -47,14 +47,13 @@ def picture(start: Start, *, height: int, width: int) -> np.ndarray:
 
 def recorded(folder: Path, clip: int) -> np.ndarray:
     """uint8 [H, W, 3]: the first frame of the n-th clip in a folder of pixel shards."""
-    check_clips([clip], folder)
     left = clip
     for clips in shards.iterate(folder):
         assert clips.frames is not None, f"{folder} holds latents, not pixels"
         if left < len(clips.frames):
             return clips.frames[left, 0].numpy()
         left -= len(clips.frames)
-    raise AssertionError("the clips were counted")
+    raise AssertionError(f"{folder} has no clip {clip}: check_clips first")
 
 
 def check_clips(wanted: Sequence[int], folder: Path) -> None:
@@ -72,6 +71,8 @@ def presets(
     starts: Sequence[Start], *, height: int, width: int, clips: Path | None = None
 ) -> tuple[tuple[PresetSpec, ...], dict[str, bytes]]:
     """A pack's presets, and the PNG files that they name; `clips` holds the recordings."""
+    if clips is not None:
+        check_clips([start.clip for start in starts], clips)
     specs, files = [], {}
     for number, start in enumerate(starts, 1):
         pixels = None

@@ -6,6 +6,7 @@ the loop runs. Both are imported when a recipe needs them, not before.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass, replace
 from difflib import get_close_matches
 from importlib import import_module
@@ -97,10 +98,8 @@ def _check_later(configs: dict[str, Any], root: Path) -> None:
     """Ask the steps to come whether what has been made so far will do."""
     for name, config in configs.items():
         if isinstance(config, Checked):
-            try:
+            with _blaming(name):
                 config.check(root, name)
-            except ValueError as error:
-                raise ValueError(f"{name}: {error}") from error
 
 
 def make_context(recipe: Recipe, name: str) -> StepContext:
@@ -137,7 +136,10 @@ def _check_named(config: Any, name: str, before: Sequence[str], root: Path) -> N
     that there is not."""
     for key, step in named_steps(config):
         if step.startswith("pack:"):
-            _check_pack(step.removeprefix("pack:"), f"{name}: {key}")
+            from helios_core.packs.find import find  # needs more than bare machines have
+
+            with _blaming(f"{name}: {key}"):
+                find(step.removeprefix("pack:"))
             continue
         if step in before or (root / step).is_dir():
             continue
@@ -149,11 +151,11 @@ def _check_named(config: Any, name: str, before: Sequence[str], root: Path) -> N
         )
 
 
-def _check_pack(pack: str, where: str) -> None:
-    from helios_core.packs.find import find
-
+@contextmanager
+def _blaming(where: str) -> Iterator[None]:
+    """A ValueError says where it is from."""
     try:
-        find(pack)
+        yield
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
 

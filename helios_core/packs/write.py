@@ -79,8 +79,7 @@ def write_delta(
     Lossy: measure the pack as it is loaded from here, not the model that it was made from. The base
     has to lie beside the new pack, or be found by name.
     """
-    check_base(base_folder, folder)
-    base = manifests.read(base_folder)
+    base = check_base(base_folder, folder)
     stored: dict[str, dict[str, Tensor]] = {module: {} for module in MODULES}
     counts, worst = {"shifted": 0, "replaced": 0, "kept": 0}, 0.0
     for module in MODULES:
@@ -99,19 +98,24 @@ def write_delta(
     return DeltaReport(hash=pack_hash, worst=worst, **counts)
 
 
-def check_base(base_folder: Path, folder: Path) -> None:
-    """Refuse a base from which the pack `folder` could not be loaded: another difference, or one
-    that is not the pack of its name beside `folder` or among those that are found by name."""
+def check_base(base_folder: Path, folder: Path) -> Manifest:
+    """The base's manifest. Refuses one from which the pack `folder` could not be loaded: another
+    difference, or one that is not the pack of its name beside `folder` or found by name."""
     base = manifests.read(base_folder)
     if base.base is not None:
         raise ValueError(f"{base_folder} is itself a difference; take {base.base.name} as the base")
-    mine = base.hash(manifests.read_hashes(base_folder))
     named = named_base(base.name, folder)
-    if manifests.read(named).hash(manifests.read_hashes(named)) != mine:
+    same = named.resolve() == base_folder.resolve() or _hash(named) == _hash(base_folder)
+    if not same:
         raise ValueError(
             f"{base_folder} cannot be the base of {folder}: the pack that is found by the name "
             f"{base.name} is {named}, another one; rename yours, or store all weights (no base)"
         )
+    return base
+
+
+def _hash(folder: Path) -> str:
+    return manifests.read(folder).hash(manifests.read_hashes(folder))
 
 
 def _encode(

@@ -124,11 +124,17 @@ def test_lists_need_no_quotes_that_a_shell_takes_away():
     starts = "export.settings.presets=[{prompt: laps, clip: 0}, {prompt: rain, in June, clip: 2}]"
     with pytest.raises(ValueError, match="in June"):
         steps.configure(recipe.load("freedoom", [starts]).steps["export"], "export")
-    starts = "export.settings.presets=[{prompt: laps at noon, clip: 0}, {prompt: rain}]"
-    presets = steps.configure(recipe.load("freedoom", [starts]).steps["export"], "export")[
-        0
-    ].presets
-    assert [(p.prompt, p.clip) for p in presets] == [("laps at noon", 0), ("rain", -1)]
+    starts = "[{prompt: laps at noon, clip: 0}, {prompt: rain}]"
+    assert starts_of(starts) == [("laps at noon", 0), ("rain", -1)]
+    starts = "[{prompt: 'wet, it: rains'}, {prompt: \"a, b\"}, {prompt: it's dry}]"
+    assert starts_of(starts) == [("wet, it: rains", -1), ("a, b", -1), ("it's dry", -1)]
+
+
+def starts_of(presets):
+    """What `export.settings.presets=...` says."""
+    loaded = recipe.load("freedoom", [f"export.settings.presets={presets}"])
+    export, _ = steps.configure(loaded.steps["export"], "export")
+    return [(start.prompt, start.clip) for start in export.presets]
 
 
 @pytest.mark.parametrize(
