@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from helios_core.codecs.joined import Joining
 from helios_core.packs.find import find
 from helios_core.packs.manifest import FORMAT, Manifest, ModuleSpec, ViewsSpec
 from helios_core.packs.view_files import FILE, digest, views_bytes
@@ -59,6 +60,8 @@ class ExportConfig:
     """Pictures of Wilds to begin from where there is only a text; none by default."""
     stillness: Stillness | None = None
     """How the world keeps its moment while nothing is asked of it; none by default."""
+    joining: Joining | None = None
+    """How chunks lead over into each other; none by default."""
     clips: StepName = ""
     """Step whose folder holds the recordings that presets name by `clip`."""
     bindings: dict[str, Any] = field(default_factory=dict)
@@ -144,6 +147,7 @@ def make_manifest(config: ExportConfig, context: StepContext, modules: dict[str,
         crossfade_chunks=config.crossfade_chunks,
         actions=tuple(info.spec.to_dict()),
         stillness=config.stillness,
+        joining=config.joining,
         bindings=config.bindings,
         sampler=student_plan(config.sigmas, config.steps).to_dict(),
         card={**_history(config, context, modules), **config.card},

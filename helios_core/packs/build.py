@@ -15,6 +15,7 @@ import torch
 
 from helios_core.codecs.api import frames_of
 from helios_core.codecs.beside import BesideCodec
+from helios_core.codecs.joined import JoinedCodec
 from helios_core.eightbit import use_eight_bits
 from helios_core.fingerprint import fingerprint
 from helios_core.packed import pack
@@ -82,8 +83,6 @@ def load(
         pack(modules["transformer"])
     if compile:
         modules["codec"].compile()
-    if codec_device is not None or (fits and coder.type == "cuda"):
-        modules["codec"] = BesideCodec(modules["codec"], coder)
     return assemble(
         manifest,
         hashes,
@@ -95,6 +94,7 @@ def load(
         graphs=graphs,
         eight_bits=eight_bits,
         compile=compile,
+        beside=coder if codec_device is not None or (fits and coder.type == "cuda") else None,
     )
 
 
@@ -186,11 +186,16 @@ def assemble(
     graphs: bool = False,
     eight_bits: str | None = None,
     compile: bool = False,
+    beside: torch.device | None = None,
 ) -> WorldModel:
     """A world of loaded modules; what does not fit together is a ValueError. `folder` is where the
-    pictures of presets lie."""
+    pictures of presets lie; a codec that lives `beside` has a device or a stream of its own."""
     codec, encoder = modules["codec"], modules["text_encoder"]
     check_fit(manifest, modules)
+    if manifest.joining is not None:
+        codec = JoinedCodec(codec, manifest.joining)
+    if beside is not None:
+        codec = BesideCodec(codec, beside)
     views = None
     if manifest.views is not None:
         with nullcontext() if turn is None else turn("text_encoder"):

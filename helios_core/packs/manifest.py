@@ -17,6 +17,7 @@ from typing import Any, Literal
 import yaml
 
 from helios_core.actions import ActionSpec, Channel
+from helios_core.codecs.joined import Joining
 from helios_core.plain import build, to_plain
 from helios_core.stillness import Stillness
 
@@ -113,6 +114,8 @@ class Manifest:
     """Pictures that a world with nothing but a text begins from."""
     stillness: Stillness | None = None
     """How the world keeps its moment while nothing is asked of it; none by default."""
+    joining: Joining | None = None
+    """How chunks lead over into each other; none by default."""
     bindings: dict[str, Any] = field(default_factory=dict)
     """Default device bindings, as in engine.input."""
     negative_prompt: str = ""
@@ -177,7 +180,7 @@ class Manifest:
             del plain[name]["files"]
         if self.base:
             del plain["base"]["name"]
-        for key in ("views", "stillness"):
+        for key in ("views", "stillness", "joining"):
             if plain[key] is None:
                 del plain[key]  # packs from before there were such things keep their hash
         if self.views is not None:

@@ -12,7 +12,7 @@ from helios_core.actions import ActionSpec
 from tests.training import tiny
 from training.data import shards
 from training.data.bank import OwnBank
-from training.data.clips import ClipsConfig, _alike, _clip
+from training.data.clips import ClipsConfig, _alike, _clip, chosen
 from training.data.clips import clips as make_clips
 from training.data.corruption import CorruptionConfig, corrupt
 from training.data.encode import EncodeConfig, encode_clips
@@ -176,6 +176,22 @@ def test_recordings_of_two_rates_meet_at_a_rate_that_divides_both():
     specs = [SPEC, SimpleNamespace(**{**vars(SPEC), "fps": 10})]
     config = ClipsConfig(folders=("a", "b"), height=32, width=32, fps=10)
     _alike([(n, SimpleNamespace(spec=s)) for n, s in zip("ab", specs, strict=True)], config)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "held"),
+    [
+        (
+            [(e, s, 9) for e in (0, 2, 3, 5) for s in (0, 9)],
+            [(2, 0, 9), (2, 9, 9), (5, 0, 9), (5, 9, 9)],
+        ),
+        ([(4, s, 9) for s in (0, 9, 18)], [(4, 9, 9)]),
+    ],
+)
+def test_whole_episodes_are_held_out_where_there_are_enough(pieces, held):
+    config = ClipsConfig(folders=("a",), height=32, width=32, held_every=2)
+    assert chosen(pieces, replace(config, held=True)) == held
+    assert sorted(chosen(pieces, config) + held) == pieces
 
 
 def test_frames_without_a_prompt_have_no_caption(tmp_path):

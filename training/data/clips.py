@@ -37,7 +37,8 @@ class ClipsConfig:
     least: int = 80
     """Shorter pieces are left out."""
     held_every: int = 10
-    """Every so many clips are held out."""
+    """Every so many episodes are held out; of a recording of fewer, every so many of its clips,
+    which show the same places as those that are learned from."""
     held: bool = False
     """Write the held-out clips instead of the others."""
 
@@ -64,9 +65,7 @@ def clips(config: ClipsConfig, context: StepContext) -> dict[str, Any]:
     for folder, data in recordings:
         step = _stride(config.fps or data.spec.fps, data.spec.fps, folder)
         progress = Progress(f"{context.name} {folder}", len(data.episodes))
-        for done, (episode, start, length) in enumerate(pieces(data, config, step)):
-            if (done % config.held_every == config.held_every - 1) != config.held:
-                continue
+        for episode, start, length in chosen(list(pieces(data, config, step)), config):
             clip = _clip(data.read(episode, start, length), data.spec, config, step)
             shards.write(context.rundir.path / f"{count:05d}.safetensors", clip)
             count, total = count + 1, total + length // step
@@ -101,13 +100,30 @@ def _stride(wanted: int, recorded: int, folder: str) -> int:
     return recorded // wanted
 
 
-def pieces(data: Any, config: ClipsConfig, step: int) -> Iterator[tuple[int, int, int]]:
-    """(episode, start, frames) of every clip, in order."""
+Piece = tuple[int, int, int]
+"""(episode, start, frames)"""
+
+
+def pieces(data: Any, config: ClipsConfig, step: int) -> Iterator[Piece]:
+    """Every clip, in order."""
     for episode in data.episodes:
         for start in range(0, episode.length, config.frames * step):
             length = min(config.frames * step, episode.length - start)
             if length >= config.least * step:
                 yield episode.index, start, length
+
+
+def chosen(found: Sequence[Piece], config: ClipsConfig) -> list[Piece]:
+    """Those that are held out, or the others: whole episodes where there are enough."""
+    order = {e: turn for turn, e in enumerate(dict.fromkeys(episode for episode, _, _ in found))}
+    enough = len(order) >= config.held_every
+    turns = [order[episode] for episode, _, _ in found] if enough else range(len(found))
+    last = config.held_every - 1
+    return [
+        piece
+        for turn, piece in zip(turns, found, strict=True)
+        if (turn % config.held_every == last) == config.held
+    ]
 
 
 def _clip(window: Any, spec: Any, config: ClipsConfig, step: int) -> shards.Clips:
