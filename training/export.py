@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from helios_core.codecs.joined import Joining
+from helios_core.codecs.joined import JoinedCodec, Joining
 from helios_core.packs.find import find
 from helios_core.packs.manifest import FORMAT, Manifest, ModuleSpec, ViewsSpec
 from helios_core.packs.view_files import FILE, digest, views_bytes
@@ -94,6 +94,8 @@ def export(config: ExportConfig, context: StepContext) -> dict[str, Any]:
         "codec": open_codec(config.codec, context),
         "text_encoder": artifacts.load(context.final(config.world), "text"),
     }
+    if config.joining is not None:
+        JoinedCodec(modules["codec"], config.joining)  # which refuses one that cannot be joined
     folder.parent.mkdir(parents=True, exist_ok=True)
     weights = {name: module.state_dict() for name, module in modules.items()}
     begins, pictures = presets(

@@ -27,11 +27,12 @@ def motion_of(frames: Tensor) -> Tensor:
     """[B, 3, F, H, W] with F > 1 to the mean motion [B, 3] of a step."""
     grey = frames.float().mean(1)  # [B, F, H, W]
     motion = grey.new_zeros(len(grey), 3)
-    bound = grey.new_tensor(FARTHEST)
     for level in LEVELS:
         small = F.avg_pool2d(grey, level) if level > 1 else grey
         for _ in range(2):
-            motion = (motion + _correction(small, motion)).clamp(-bound, bound)
+            parts = (motion + _correction(small, motion)).unbind(1)
+            bounded = [m.clamp(-most, most) for m, most in zip(parts, FARTHEST, strict=True)]
+            motion = torch.stack(bounded, 1)
     return motion
 
 
@@ -55,7 +56,7 @@ def _correction(grey: Tensor, motion: Tensor) -> Tensor:
     wanted = torch.einsum("bifhw,bfhw,hw->bi", slopes, ahead - grey[:, 1:], weight)
     doubt = DOUBT * evidence.diagonal(dim1=1, dim2=2).mean(1) + 1e-6
     evidence = evidence + doubt[:, None, None] * torch.eye(3, device=grey.device)
-    return torch.linalg.solve(evidence, wanted)
+    return torch.linalg.solve_ex(evidence, wanted).result  # unlike `solve`, no GPU waits for it
 
 
 def _slopes(grey: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from helios_core.codecs.joined import JoinedCodec
 from helios_core.packs.find import find
 from helios_core.plain import to_plain
 from tests.training import tiny as toy
@@ -341,6 +342,7 @@ def test_a_recipe_makes_a_pack_that_plays(tmp_path):
     loaded = recipe.load("wilds-nano", tiny(tmp_path))
     assert steps.run(loaded) == "done"
     world = load_world(tmp_path / "export" / "wilds-nano", threads=1)
+    assert world.parts.stillness is not None and isinstance(world.parts.codec, JoinedCodec)
     state = world.start(seed=1, prompt="a green meadow")
     state, frames = world.advance(state, world.info.spec.zeros(4))
     assert frames.shape == (4, 32, 32, 3) and state.chunk == 1
