@@ -41,9 +41,9 @@ def motion_of(frames: Tensor) -> Tensor:
     """[B, 3, F, H, W] with F > 1 to the mean motion [B, 3] of a step."""
     grey = frames.float().mean(1)  # [B, F, H, W]
     motion = grey.new_zeros(len(grey), 3)
+    most = _raster(*grey.shape[-2:], grey.device).most
     for level in LEVELS:
         small = F.avg_pool2d(grey, level) if level > 1 else grey
-        most = _raster(*small.shape[-2:], grey.device).most
         for _ in range(2):
             motion = (motion + _correction(small, motion)).clamp(-most, most)
     return motion
