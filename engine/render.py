@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.chunk import Chunk
+from engine.chunk import Chunk, FrameSink
+from engine.contact_sheet import ContactSheet, check_name, write_sheet
 from engine.director import Effect
 from engine.frame_hash import FrameHash
 from engine.headless import HeadlessResult, play_headless
@@ -42,6 +43,16 @@ class RenderConfig:
     """Recordings keep the latents of every chunk too."""
     captures: Path = Path("captures")
     """Screenshots and recordings that a scene asks for."""
+    sheet: Path | None = None
+    """A contact sheet, a PNG."""
+    every: float = 10.0
+    """Seconds of play between its pictures."""
+
+    def __post_init__(self) -> None:
+        if self.sheet is not None:
+            check_name(self.sheet)
+        if not self.every > 0:
+            raise ValueError(f"a picture every {self.every:g} seconds: ask for more than 0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,11 +105,13 @@ def _play_all(
     film = None if config.out is None else Film(config.out, fps=round(opening.fps))
     started, done, problems = time.perf_counter(), 0, []
     hashed, scenes = FrameHash(), []
+    sheet = ContactSheet(every=max(1, round(config.every * opening.fps)))
+    sinks = (hashed,) if config.sheet is None else (hashed, sheet)
     try:
         while True:
             scenes.append(str(opening.scene.path) if opening.scene else "")
             left = None if config.frames is None else config.frames - done
-            stage, studio = _stage(opening, config, say, hashed, film)
+            stage, studio = _stage(opening, config, say, sinks, film)
             if config.record is not None:
                 studio.start_recording(config.record)
             try:
@@ -113,8 +126,7 @@ def _play_all(
             opening_config = opening_config.jumped(result.jump)
             opening = open_play(opening_config, world=opening.world)
     finally:
-        if film is not None:
-            problems += _finish(film, say)
+        problems += _finish(film, config.sheet, sheet.pictures, say)
     return Rendered(
         frames=done,
         frame_hash=hashed.hexdigest(),
@@ -126,14 +138,26 @@ def _play_all(
     )
 
 
-def _finish(film: Film, say: Callable[[str], None]) -> list[str]:
-    """Close the film; why it is not whole, if it is not."""
-    try:
-        film.close()
-    except OSError as error:
-        say(str(error))
-        return [str(error)]
-    return []
+def _finish(
+    film: Film | None,
+    sheet: Path | None,
+    pictures: Sequence[np.ndarray],
+    say: Callable[[str], None],
+) -> list[str]:
+    """Close the film and write the sheet; why they are not whole, if they are not."""
+    steps: list[Callable[[], None]] = []
+    if film is not None:
+        steps.append(film.close)
+    if sheet is not None and pictures:
+        steps.append(lambda: write_sheet(sheet, pictures))
+    problems = []
+    for step in steps:
+        try:
+            step()
+        except OSError as error:
+            say(str(error))
+            problems.append(str(error))
+    return problems
 
 
 def _ends(opening: Opening) -> bool:
@@ -146,7 +170,7 @@ def _stage(
     opening: Opening,
     config: RenderConfig,
     say: Callable[[str], None],
-    hashed: FrameHash,
+    sinks: Sequence[FrameSink],
     film: Film | None,
 ) -> tuple[Stage, Studio]:
     def obey(effect: Effect, chunk: Chunk) -> None:
@@ -155,7 +179,8 @@ def _stage(
     stage = Stage(on_effect=obey, on_message=say, draw=draw_overlays)
     keep = StudioConfig(folder=config.captures, latents=config.latents, fps=opening.fps)
     studio = Studio(stage, opening.world, keep, say=say)
-    stage.add_sink(hashed)
+    for sink in sinks:
+        stage.add_sink(sink)
     if film is not None:
         stage.start_film(film)
     return stage, studio

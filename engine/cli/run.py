@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from engine.scenes.load import SceneFile
 
 EXAMPLE = """helios run demos/waiting_storm.yaml --out storm.mp4
+  helios run demos/long_walk.yaml --sheet ten-minutes.png --every 10
   helios run demos/lab.yaml --pack null --frames 200 --expect 0f3c..."""
 SHORTEST_HASH = 8
 
@@ -22,6 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("scene", type=Path, help="a scene file")
     add("--out", type=Path, metavar="FILE.mp4", help="the video")
+    add("--sheet", type=Path, metavar="FILE.png", help="pictures of the whole play, side by side")
+    add("--every", type=float, default=10.0, metavar="S", help="seconds between them: 10")
     add("--frames", type=int, metavar="N", help="how many; until the scene ends if not given")
     add("--actions", type=Path, metavar="FILE", help="scripted input, `0-23: move_forward`")
     add("--record", type=Path, metavar="DIR", help="record a rollout dataset")
@@ -45,6 +48,10 @@ def run(args: argparse.Namespace) -> int:
     from engine.scenes.load import load_scene
     from engine.scenes.packs import pack_facts
 
+    config = RenderConfig(
+        frames=args.frames, out=args.out, record=args.record, latents=args.latents,
+        captures=args.captures, sheet=args.sheet, every=args.every,
+    )  # fmt: skip
     if args.frames is None:
         scene = load_scene(args.scene, packs=lambda name: pack_facts(args.pack or name))
         _refuse_endless(scene)
@@ -56,10 +63,6 @@ def run(args: argparse.Namespace) -> int:
         dtype=args.dtype,
         actions=args.actions,
     )
-    config = RenderConfig(
-        frames=args.frames, out=args.out, record=args.record, latents=args.latents,
-        captures=args.captures,
-    )  # fmt: skip
     rendered = render(
         opening,
         config,

@@ -9,6 +9,7 @@ from engine.cli import main
 from engine.scenes.draw import timeline_sheet
 from engine.scenes.load import check_scene, load_scene
 from engine.scenes.packs import pack_facts
+from engine.video import read_image
 from helios_core.world_api import World
 from tests.engine.scenes.playing import small_world, write
 from tests.engine.scenes.test_demos import DEMOS, FOLDER, NAMES
@@ -109,9 +110,21 @@ def test_run_ends_with_the_scene_and_follows_jumps(tmp_path, tiny, capsys):
     assert capsys.readouterr().out.startswith("60 frames of null")
 
 
+def test_run_puts_the_whole_play_onto_a_sheet_across_jumps(tmp_path, tiny):
+    write(tmp_path, "timeline: [{at: 1s, end: true}]\n", "second.yaml")
+    scene = write(tmp_path, "timeline: [{at: 2s, jump: second.yaml}]\n")
+    out = tmp_path / "sheet.png"
+    run = ["run", str(scene), "--pack", "null", "--sheet", str(out), "--every"]
+    assert main([*run, "0.5"]) == 0
+    height, width = tiny.info.height, tiny.info.width
+    assert read_image(out).shape == (height, 6 * width, 3)
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (["--sheet", "sheet.jpg"], "contact sheets are written as .png"),
+        (["--sheet", "sheet.png", "--every", "0"], "ask for more than 0"),
         (["--frames", "0"], "ask for at least 1"),
         (["--expect", "xyz"], "8 to 64 digits of a frame hash"),
         ([], "never ends by itself; say how long: --frames N"),

@@ -1,0 +1,65 @@
+"""A contact sheet: a picture of a play every so many seconds, side by side in one PNG.
+
+A long play is judged at a glance: does it hold together, where does it go. Keeps only the pictures
+that it shows. Not here: videos (engine.video), the scene's own screenshots (engine.studio).
+
+    sink = ContactSheet(every=200); stage.add_sink(sink); ...; write_sheet(path, sink.pictures)
+
+N pictures, H W pixels.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from engine.chunk import Chunk, FrameId
+from engine.video import png_bytes
+
+COLUMNS = 10
+
+
+class ContactSheet:
+    """A sink that keeps every so manieth frame, the first one among them."""
+
+    def __init__(self, *, every: int) -> None:
+        assert every >= 1
+        self.pictures: list[np.ndarray] = []
+        self._every = every
+        self._frames = 0
+
+    def presented(self, chunk: Chunk, offsets: range, ages_ms: Sequence[float]) -> None:
+        for offset in offsets:
+            if self._frames % self._every == 0:
+                self.pictures.append(np.array(chunk.frames[offset], copy=True))
+            self._frames += 1
+
+    def rewound(self, branch: int, parent: FrameId | None) -> None:
+        return None
+
+    def close(self) -> None:
+        return None
+
+
+def check_name(path: Path) -> None:
+    """A ValueError for a sheet that `write_sheet` would not write."""
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"{path}: contact sheets are written as .png")
+
+
+def write_sheet(path: Path, pictures: Sequence[np.ndarray]) -> None:
+    """Pictures uint8 [H, W, 3] in rows of ten; what is left of the last row is black."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(png_bytes(tiled(pictures)))
+
+
+def tiled(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """N pictures [H, W, 3] as one."""
+    columns = min(COLUMNS, len(pictures))
+    rows = -(-len(pictures) // columns)
+    height, width, colours = pictures[0].shape
+    sheet = np.zeros((rows * height, columns * width, colours), np.uint8)
+    for i, picture in enumerate(pictures):
+        top, left = i // columns * height, i % columns * width
+        sheet[top : top + height, left : left + width] = picture
+    return sheet
