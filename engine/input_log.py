@@ -31,9 +31,7 @@ class InputLog:
         """Forget all but the first so many chunks."""
         end = self._tape.end
         while self.chunks > chunks:
-            record = self._tape.before(end)
-            assert record is not None
-            end, self.chunks = record.start, self.chunks - 1
+            end, self.chunks = self._tape.back(end), self.chunks - 1
         self._tape.truncate(end)
 
     def restore(self, history: InputHistory) -> None:

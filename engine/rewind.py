@@ -16,7 +16,7 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -43,6 +43,14 @@ class RewindConfig:
     """Where the files lie; None for the system's temporary folder."""
 
 
+class _Reel(NamedTuple):
+    """A part of the past on disk."""
+
+    tape: Tape
+    first: int
+    """Serial number of its first chunk."""
+
+
 class RewindStore:
     """Chunks by serial number. `remember` and `forget_from` are for the loop's thread; `settle`
     and `at` for the producer's."""
@@ -53,8 +61,11 @@ class RewindStore:
         info = world.info
         self._most = max(1, round(config.memory_seconds * info.fps / info.chunk_frames))
         self._recent: deque[Chunk] = deque()
-        self._reels: deque[Tape] = deque()
-        self._cursor: tuple[int, int, int] | None = None
+        self._reels: deque[_Reel] = deque()
+        self._over: deque[Tape] = deque()
+        """Forgotten reels. A system takes its time to free a large file: `settle` closes them."""
+        self._cursor: tuple[int, int] | None = None
+        """The chunk on disk that was looked for last, and where it begins on its tape."""
         self._spilled = 0
         self._lost = 0
         self._lock = threading.Lock()
@@ -74,7 +85,7 @@ class RewindStore:
 
     @property
     def disk_bytes(self) -> int:
-        return sum(reel.end for reel in self._reels)
+        return sum(reel.tape.end for reel in self._reels)
 
     def remember(self, chunk: Chunk) -> int:
         """Keep a chunk that is being presented; returns its serial number."""
@@ -84,6 +95,8 @@ class RewindStore:
 
     def settle(self) -> None:
         """Move what is older than the memory's share to disk; called in idle time."""
+        if self._over:
+            self._over.popleft().close()
         while True:
             with self._lock:
                 if len(self._recent) <= self._most:
@@ -102,7 +115,7 @@ class RewindStore:
                 chunk = self._recent[position]
             elif self._lost <= serial < self._spilled:
                 chunk = None
-                record = self._seek(serial)
+                record = self._read(serial)
             else:
                 return None
         if chunk is None:
@@ -117,7 +130,7 @@ class RewindStore:
                 chunk = self._recent[position]
                 return FrameId(chunk.branch, chunk.index, len(chunk.applied) - 1)
             if self._lost <= serial < self._spilled:
-                head = self._seek(serial).header
+                head = self._read(serial).header
                 return FrameId(head["branch"], head["index"], head["shape"][0] - 1)
             return None
 
@@ -130,16 +143,15 @@ class RewindStore:
                 return
             serial = max(serial, self._lost)
             if serial < self._spilled:
-                start = self._seek(serial).start
-                assert self._cursor is not None
-                while len(self._reels) > self._cursor[1] + 1:
-                    self._reels.pop().close()
-                self._reels[-1].truncate(start)
+                tape, start = self._seek(serial)
+                while self._reels[-1].tape is not tape:
+                    self._over.append(self._reels.pop().tape)
+                tape.truncate(start)
             self._spilled, self._cursor = serial, None
 
     def close(self) -> None:
-        for reel in self._reels:
-            reel.close()
+        for tape in (*self._over, *(reel.tape for reel in self._reels)):
+            tape.close()
 
     def _spill(self, header: dict[str, Any], body: bytes) -> None:
         """Move the oldest chunk of the memory to disk; a full disk costs the older past."""
@@ -153,34 +165,37 @@ class RewindStore:
             self._lost = self._spilled
             while self._reels:
                 with suppress(OSError):  # a disk that fails once more has nothing left to lose
-                    self._reels.pop().close()
+                    self._reels.pop().tape.close()
 
     def _reel(self) -> Tape:
-        """The reel to append to; makes room by forgetting the oldest reel."""
+        """The reel to append the chunk to that was just taken from memory; makes room by
+        forgetting the oldest reel."""
         share = self._config.disk_bytes // self._config.reels
-        if not self._reels or self._reels[-1].end >= share:
-            self._reels.append(Tape(self._config.folder))
+        if not self._reels or self._reels[-1].tape.end >= share:
+            self._reels.append(_Reel(Tape(self._config.folder), self._spilled - 1))
         while len(self._reels) > self._config.reels:
-            oldest = self._reels.popleft()
-            self._lost += sum(1 for _ in oldest.forward())
-            oldest.close()
-        return self._reels[-1]
+            self._over.append(self._reels.popleft().tape)
+            self._lost = self._reels[0].first
+        return self._reels[-1].tape
 
-    def _seek(self, serial: int) -> Record:
-        """The record of a spilled chunk; walks backward from the last one that was read."""
-        known, reel, end = self._cursor or (self._spilled, len(self._reels) - 1, None)
-        if known <= serial or end is None:
-            known, reel, end = self._spilled, len(self._reels) - 1, self._reels[-1].end
-        while True:
-            record = self._reels[reel].before(end)
-            if record is None:
-                reel -= 1
-                end = self._reels[reel].end
-                continue
-            known, end = known - 1, record.start
-            if known == serial:
-                self._cursor = (known, reel, end)
-                return record
+    def _read(self, serial: int) -> Record:
+        """The record of a spilled chunk."""
+        tape, start = self._seek(serial)
+        return tape.read(start)
+
+    def _seek(self, serial: int) -> tuple[Tape, int]:
+        """The tape of a spilled chunk and where it begins there; walks backward from the last one
+        that was looked for, or from the end of its reel, and reads no other chunk on the way."""
+        number = max(n for n, reel in enumerate(self._reels) if reel.first <= serial)
+        reel, last = self._reels[number], number + 1 == len(self._reels)
+        after = self._spilled if last else self._reels[number + 1].first
+        known, start = self._cursor or (after, 0)
+        if not serial <= known < after:
+            known, start = after, reel.tape.end
+        while known > serial:
+            known, start = known - 1, reel.tape.back(start)
+        self._cursor = known, start
+        return reel.tape, start
 
 
 def _pack(world: World, chunk: Chunk) -> tuple[dict[str, Any], bytes]:

@@ -5,7 +5,7 @@ wants, or forward through the whole tape, which is what saving wants. The file h
 killed session leaves nothing behind. It has no buffer either: what a full disk refused would wait
 in one, and cutting, reading and closing would all fail at it again.
 
-    tape = Tape(); tape.append({"chunk": 0}, b"..."); header, body, start = tape.before(tape.end)
+    tape = Tape(); tape.append({"chunk": 0}, b"..."); header, body = tape.read(tape.back(tape.end))
 """
 
 import json
@@ -22,8 +22,6 @@ _TAIL = struct.Struct("<I")
 class Record(NamedTuple):
     header: Any
     body: bytes
-    start: int
-    """Offset at which the record begins: the end of the one before."""
 
 
 class Tape:
@@ -47,19 +45,24 @@ class Tape:
             raise
         self.end += len(record) + _TAIL.size
 
-    def before(self, end: int) -> Record | None:
-        """The record that ends at an offset, None at the beginning."""
-        if end == 0:
-            return None
+    def back(self, end: int) -> int:
+        """Where the record begins that ends at an offset: the end of the one before."""
         self._file.seek(end - _TAIL.size)
         (size,) = _TAIL.unpack(self._file.read(_TAIL.size))
-        return self._read(end - size)
+        return end - size
+
+    def read(self, start: int) -> Record:
+        """The record that begins at an offset."""
+        self._file.seek(start)
+        head, body = _HEAD.unpack(self._file.read(_HEAD.size))
+        header = json.loads(self._file.read(head))
+        return Record(header, self._file.read(body))
 
     def forward(self) -> Iterator[Record]:
         """All records, the oldest first."""
         at = 0
         while at < self.end:
-            record = self._read(at)
+            record = self.read(at)
             yield record
             at = self._file.tell() + _TAIL.size
 
@@ -76,9 +79,3 @@ class Tape:
         rest = memoryview(data)
         while rest:
             rest = rest[self._file.write(rest) :]
-
-    def _read(self, start: int) -> Record:
-        self._file.seek(start)
-        head, body = _HEAD.unpack(self._file.read(_HEAD.size))
-        header = json.loads(self._file.read(head))
-        return Record(header, self._file.read(body), start)

@@ -1,5 +1,6 @@
 """Rewind, save, load and reset: exact past, new branches, and races with the producer."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -307,6 +308,31 @@ def test_memory_and_disk_are_bounded(tmp_path):
     assert len(store._recent) == 10
     assert 30_000 < store.disk_bytes < 51_000
     assert 0 < store.begin < store.end - 20
+    store.close()
+
+
+def test_the_past_is_forgotten_without_being_read(monkeypatch):
+    """Hours of it are gigabytes, and the window stands still meanwhile."""
+    taken = []
+
+    class Counted(io.BytesIO):
+        def read(self, size=-1):
+            taken.append(data := super().read(size))
+            return data
+
+    monkeypatch.setattr("engine.tape.tempfile.TemporaryFile", lambda **_: Counted())
+    store = RewindStore(WORLD, RewindConfig(memory_seconds=1.0, disk_bytes=40_000, reels=4))
+    for chunk in MADE * 2:
+        store.remember(chunk)
+        store.settle()
+    assert store.begin > 0, "a reel was given up"
+    assert not taken
+    assert store.last_frame(store.begin + 1) is not None
+    store.forget_from(store.begin + 1)
+    assert store.end == store.begin + 1
+    store.forget_from(store.begin)
+    assert store.end == store.begin
+    assert len(b"".join(taken)) < 1000, "one chunk, and the way to it"
     store.close()
 
 
