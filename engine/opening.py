@@ -181,7 +181,7 @@ def _ready(
 ) -> World:
     """The pack's world, loaded unless it is, steered as the scene wants; a new one is warmed up."""
     world = loaded
-    if world is None or world.info.name != pack:
+    if world is None or not _is_of(world, pack):
         on_loading(f"loading {pack}", 0.2)
         world = load(
             pack,
@@ -200,6 +200,19 @@ def _ready(
             on_progress=lambda what, share: on_loading(f"warming up: {what}", 0.3 + share / 2),
         )
     return world
+
+
+def _is_of(world: World, pack: str) -> bool:
+    """Whether a world was made of the pack of this name, or of the pack in this folder."""
+    from helios_core.packs.find import BUILTIN, find
+    from helios_core.packs.manifest import read, read_hashes
+
+    if world.info.name == pack or pack in BUILTIN:
+        return world.info.name == pack
+    folder = find(pack)
+    manifest = read(folder)
+    here = manifest.name, manifest.hash(read_hashes(folder))
+    return here == (world.info.name, world.info.pack_hash)
 
 
 def _avoiding(world: World, scene: "SceneFile | None") -> World:

@@ -1,5 +1,6 @@
 """How free play begins: as asked for, else as the pack's first preset says, picture included."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,6 +76,19 @@ def test_play_starts_from_the_presets_picture_unless_told_otherwise(
     wanted = world.start(seed=5, prompt=prompt, image=image)
     assert same(opening.place.state, wanted)
     assert opening.hands.presets == ("a meadow at noon", "a desert at dusk")
+
+
+def test_a_world_is_used_again_by_the_next_scene_if_it_is_of_the_pack_in_the_folder(pack, tmp_path):
+    config = OpeningConfig(pack=str(pack))
+    world = open_play(config).world
+    assert open_play(config, world=world).world is world
+    moved = shutil.copytree(pack, tmp_path / "elsewhere" / "meadow")
+    assert open_play(OpeningConfig(pack=str(moved)), world=world).world is world
+    other = random_manifest(name="meadow", fps=10)
+    weights = {name: module.state_dict() for name, module in random_modules(other).items()}
+    write_pack(tmp_path / "meadow", other, weights)
+    changed = open_play(OpeningConfig(pack=str(tmp_path / "meadow")), world=world).world
+    assert changed is not world and changed.info.fps == 10
 
 
 def test_a_pack_without_presets_starts_from_nothing():
