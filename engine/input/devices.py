@@ -6,6 +6,7 @@ Not here: what an input does (bindings) and the window's own events (engine.pres
 """
 
 import os
+import sys
 from pathlib import Path
 
 import pygame
@@ -21,7 +22,7 @@ from engine.input.events import (
     PadChanged,
     Wheel,
 )
-from engine.input.names import MOUSE_BUTTONS
+from engine.input.names import MOUSE_BUTTONS, is_sign
 
 MAPPINGS = Path(__file__).resolve().parents[2] / "assets" / "controllers" / "mappings.txt"
 
@@ -31,6 +32,12 @@ _SIGNS = {
     **{"[": "left bracket", "]": "right bracket"},
     **{f"[{i}]": f"keypad {i}" for i in range(10)},
 }
+_PLACES = {
+    **dict(enumerate("abcdefghijklmnopqrstuvwxyz1234567890", start=4)),
+    **{45: "minus", 46: "equals", 47: "left bracket", 48: "right bracket", 49: "backslash"},
+    **{51: "semicolon", 52: "quote", 53: "backquote", 54: "comma", 55: "period", 56: "slash"},
+}
+"""Names of the keys of a US keyboard by their place, which SDL numbers as USB does."""
 _MOUSE = dict(zip((1, 2, 3, 6, 7), MOUSE_BUTTONS, strict=True))
 _BUTTONS = {
     pygame.CONTROLLER_BUTTON_A: "a",
@@ -60,10 +67,12 @@ _AXES = {
 """Name, and the sign that makes up positive."""
 
 
-def key_name(key: int) -> str:
-    """The engine's name of a key, from pygame's key code."""
-    name = pygame.key.name(key)
-    return _SIGNS.get(name) or name.lower()
+def key_name(key: int, place: int) -> str:
+    """The engine's name of a key, from pygame's key code and scan code."""
+    name = pygame.key.name(key) or (chr(key).lower() if 0x7F < key <= sys.maxunicode else "")
+    if len(name) > 1 or is_sign(name):
+        return _SIGNS.get(name) or name.lower()
+    return _PLACES.get(place, "")
 
 
 class Devices:
@@ -85,7 +94,7 @@ class Devices:
         """The device events that a pygame event means; none for the window's own."""
         kind = event.type
         if kind in (pygame.KEYDOWN, pygame.KEYUP):
-            return [KeyEvent(key_name(event.key), kind == pygame.KEYDOWN, now)]
+            return [KeyEvent(key_name(event.key, event.scancode), kind == pygame.KEYDOWN, now)]
         if kind == pygame.MOUSEMOTION and self.mouse_look:
             return [MouseMotion(event.rel[0], event.rel[1], now)]
         if self.mouse_look or kind == pygame.MOUSEBUTTONUP:

@@ -20,7 +20,10 @@ KEYS = frozenset(
         *("quote", "backquote", "left bracket", "right bracket"),
     )
 )
-"""Keys by the name printed on a US keyboard; another layout's letter is its own single sign."""
+"""Keys by the name printed on a US keyboard. Another layout's Latin letter is its own single sign;
+a key of another script, or a dead one, has the name of the US key in its place."""
+LAST_LATIN = "\u024f"
+"""The last sign that can be a name."""
 
 MOUSE_BUTTONS = ("left", "middle", "right", "x1", "x2")
 MOUSE_COUNTS = ("mouse.x", "mouse.y")
@@ -59,11 +62,16 @@ _LABELS = {
 def check(name: str) -> str:
     """The name itself, or a ValueError that gives the nearest one."""
     known = KEYS | MOUSE | PAD
-    if name in known or (len(name) == 1 and name.isprintable() and not name.isspace()):
+    if name in known or is_sign(name):
         return name
     near = get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else "keys are named like 'w' or 'left shift'"
     raise ValueError(f"no input is called {name!r}; {hint}")
+
+
+def is_sign(name: str) -> bool:
+    """Whether a key may be called by this sign."""
+    return len(name) == 1 and name <= LAST_LATIN and name.isprintable() and not name.isspace()
 
 
 def label(name: str) -> str:

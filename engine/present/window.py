@@ -391,7 +391,7 @@ class Window:
 
     def _prompt_key(self, event: pygame.event.Event, now: float) -> list[InputEvent]:
         ctrl = bool(event.mod & (pygame.KMOD_CTRL | pygame.KMOD_GUI))
-        name = key_name(event.key)
+        name = key_name(event.key, event.scancode)
         if ctrl and name == "v":
             self._line.insert(_clipboard())
             return []

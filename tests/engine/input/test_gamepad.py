@@ -9,7 +9,7 @@ from engine.input.bindings import bindings_from
 from engine.input.devices import Devices, key_name
 from engine.input.events import PadAxis, PadButton, PadChanged
 from engine.input.mapper import InputMapper
-from engine.input.names import KEYS, PAD
+from engine.input.names import KEYS, PAD, check
 from helios_core.actions import WALK_SPEC
 from tests.engine.virtual_pad import (
     DPAD_UP,
@@ -127,11 +127,29 @@ def test_every_key_and_pad_input_of_sdl_has_a_known_name(sdl):
     words += " COMMA PERIOD SLASH BACKSLASH SEMICOLON QUOTE BACKQUOTE LEFTBRACKET RIGHTBRACKET"
     words += " PAGEUP PAGEDOWN HOME END INSERT DELETE KP0 KP9 KP_ENTER CAPSLOCK"
     codes += [getattr(pygame, f"K_{word}") for word in words.split()]
-    unknown = {key_name(code) for code in codes} - KEYS
+    unknown = {key_name(code, 0) for code in codes} - KEYS
     assert not unknown
     from engine.input.devices import _AXES, _BUTTONS
 
     assert {f"pad.{n}" for n in _BUTTONS.values()} | {f"pad.{n}" for n, _ in _AXES.values()} == PAD
+
+
+@pytest.mark.parametrize(
+    ("sign", "place", "name"),
+    [
+        ("ц", 26, "w"),  # Russian
+        ("ι", 12, "i"),  # Greek
+        ("א", 23, "t"),  # Hebrew
+        ("z", 26, "z"),  # French: the letter that is on it
+        ("ö", 51, "ö"),  # German
+        ("ñ", 51, "ñ"),  # Spanish
+        ("\0", 53, "backquote"),  # a dead circumflex
+        (";", 20, "semicolon"),  # Greek again
+    ],
+)
+def test_a_key_is_called_by_its_latin_sign_else_by_its_place(sdl, sign, place, name):
+    key = ord(sign) or 1 << 30  # what SDL says of keys that give no sign
+    assert key_name(key, place) == name == check(name)
 
 
 def test_the_projects_own_mappings_reach_sdl(monkeypatch, tmp_path):

@@ -140,6 +140,19 @@ def test_keys_of_the_world_go_through_with_their_time(bench):
     assert bench.press(pygame.K_w) == [KeyEvent("w", True, 3.5), KeyEvent("w", False, 3.5)]
 
 
+def test_keys_walk_and_paste_under_a_layout_of_another_script(bench, monkeypatch):
+    def press(letter: str, place: int, mod: int = 0) -> list:
+        for kind in (pygame.KEYDOWN, pygame.KEYUP):
+            bench.post(kind, key=ord(letter), mod=mod, unicode=letter, scancode=place)
+        return bench.poll()
+
+    assert press("ц", 26) == [KeyEvent("w", True, 0.0), KeyEvent("w", False, 0.0)]
+    monkeypatch.setattr("engine.present.window._clipboard", lambda: "snow falls")
+    bench.press(pygame.K_RETURN)
+    press("м", 25, pygame.KMOD_LCTRL)
+    assert bench.press(pygame.K_RETURN) == [PromptEntered("snow falls", 0.0)]
+
+
 def test_keys_of_the_session_become_commands(bench):
     keys = (pygame.K_p, pygame.K_F5, pygame.K_F9, pygame.K_F12, pygame.K_F10, pygame.K_F8)
     events = bench.press(*keys)
