@@ -391,6 +391,8 @@ class Window:
 
     def _prompt_key(self, event: pygame.event.Event, now: float) -> list[InputEvent]:
         ctrl = bool(event.mod & (pygame.KMOD_CTRL | pygame.KMOD_GUI))
+        # Windows says Ctrl for AltGr too, with which many layouts write letters.
+        ctrl = ctrl and not event.mod & (pygame.KMOD_RALT | pygame.KMOD_MODE)
         name = key_name(event.key, event.scancode)
         if ctrl and name == "v":
             self._line.insert(_clipboard())

@@ -153,6 +153,18 @@ def test_keys_walk_and_paste_under_a_layout_of_another_script(bench, monkeypatch
     assert bench.press(pygame.K_RETURN) == [PromptEntered("snow falls", 0.0)]
 
 
+@pytest.mark.parametrize(("key", "letter"), [("a", "ą"), ("e", "€"), ("u", "ú"), ("v", "@")])
+def test_letters_written_with_altgr_go_where_the_caret_is(bench, monkeypatch, key, letter):
+    """Windows reports AltGr as Ctrl and the right Alt."""
+    monkeypatch.setattr("engine.present.window._clipboard", lambda: "pasted")
+    bench.press(pygame.K_RETURN)
+    bench.type("ab")
+    bench.press(pygame.K_LEFT)
+    bench.press(ord(key), mod=pygame.KMOD_LCTRL | pygame.KMOD_RALT)
+    bench.type(letter)
+    assert bench.press(pygame.K_RETURN) == [PromptEntered(f"a{letter}b", 0.0)]
+
+
 def test_keys_of_the_session_become_commands(bench):
     keys = (pygame.K_p, pygame.K_F5, pygame.K_F9, pygame.K_F12, pygame.K_F10, pygame.K_F8)
     events = bench.press(*keys)
