@@ -121,7 +121,9 @@ def hands_for(info: WorldInfo, scene: "SceneFile | None", user_file: Path | None
     user = read_user_bindings(user_file) if user_file else {}
     texts = [p.text for p in scene.scene.presets.values()] if scene else _prompts(info)
     return Hands(
-        bindings=bindings_from(info.spec, pack=info.bindings, user=user, scene=layer),
+        bindings=bindings_from(
+            info.spec, pack=info.bindings, user=user, user_name=str(user_file), scene=layer
+        ),
         defaults=bindings_from(info.spec, pack=info.bindings, scene=layer),
         presets=tuple(texts),
     )

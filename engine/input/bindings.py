@@ -226,7 +226,7 @@ def read_user_bindings(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        layer = yaml.safe_load(path.read_text(encoding="utf-8"))
+        layer = yaml.safe_load(path.read_bytes())  # editors write UTF-16, too
     except yaml.YAMLError as error:
         raise ValueError(f"{path}: this is not YAML: {' '.join(str(error).split())}") from error
     _known({} if layer is None else layer, SECTIONS, str(path))

@@ -12,7 +12,9 @@ from engine.input.bindings import (
     read_user_bindings,
     write_user_bindings,
 )
+from engine.opening import hands_for
 from helios_core.actions import WALK_SPEC
+from helios_core.null_world import NullWorld
 
 
 def bound(bindings, target) -> list[str]:
@@ -166,12 +168,22 @@ def test_what_is_as_it_was_before_the_user_came_leaves_the_file(tmp_path):
     assert rewritten(path, lambda b: b.bind("jump"))["channels"]["jump"] == []
 
 
-@pytest.mark.parametrize("text", ["channels: [", "- w", "keys: {}"])
+@pytest.mark.parametrize(
+    "text",
+    [b"channels: [", b"- w", b"keys: {}", b"\0" * 9, b"# \xe9", b"commands: {jmp: [w]}"],
+)
 def test_a_broken_users_file_is_named(tmp_path, text):
     path = tmp_path / "bindings.yaml"
-    path.write_text(text)
+    path.write_bytes(text)
     with pytest.raises(ValueError, match=r"bindings\.yaml"):
-        bindings_from(WALK_SPEC, user=read_user_bindings(path))
+        hands_for(NullWorld().info, None, path)
+
+
+def test_a_users_file_may_be_of_any_unicode(tmp_path):
+    path = tmp_path / "bindings.yaml"
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        path.write_text("channels: {jump: [é]}", encoding=encoding)
+        assert read_user_bindings(path) == {"channels": {"jump": ["é"]}}, encoding
 
 
 def test_a_layer_written_out_reads_back_the_same():
