@@ -85,8 +85,7 @@ class PromptLine:
 
     def insert(self, text: str) -> None:
         """Typed, pasted or composed text; line breaks become spaces."""
-        clean = "".join(c if c.isprintable() else " " for c in text)
-        clean = clean[: LONGEST - len(self.text)]
+        clean = _clean(text[: max(0, LONGEST - len(self.text))])
         self.text = self.text[: self.caret] + clean + self.text[self.caret :]
         self.caret += len(clean)
         self.composing = ""
@@ -138,14 +137,15 @@ class PromptLine:
         text = " ".join(self.text.split())
         if text and (not self.history or self.history[-1] != text):
             self.history = [*self.history, text][-HISTORY:]
-            self.problem = self._remember()
+            self.problem = self._remember(text)
         return Submitted(text)
 
-    def _remember(self) -> str:
-        """Keep the history; why not, where the file cannot be written. The line counts anyway."""
+    def _remember(self, text: str) -> str:
+        """Keep a line beside what other windows have kept meanwhile; why not, where the file
+        cannot be written. The line counts anyway."""
         try:
             if self._file is not None:
-                _write(self._file, self.history)
+                _write(self._file, [*_read(self._file), text][-HISTORY:])
         except OSError as error:
             return f"prompts are not remembered: {error}"
         return ""
@@ -180,8 +180,13 @@ class PromptLine:
 def _read(path: Path) -> list[str]:
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    return [line for line in lines if line.strip()]
+    lines = map(_clean, path.read_text(encoding="utf-8", errors="replace").splitlines())
+    return [line[:LONGEST] for line in lines if line.strip()]
+
+
+def _clean(text: str) -> str:
+    """Without signs that cannot be shown, as a damaged file may hold."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def _write(path: Path, lines: Sequence[str]) -> None:

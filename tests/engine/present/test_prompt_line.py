@@ -89,6 +89,27 @@ def test_the_history_file_is_bounded_and_survives(tmp_path):
     assert again.history[-1] == f"line {HISTORY + 4}"
 
 
+def test_two_windows_remember_in_one_file(tmp_path):
+    file = tmp_path / "prompts.txt"
+    one, two = PromptLine(history_file=file), PromptLine(history_file=file)
+    for line, text in ((one, "snow"), (two, "rain"), (one, "fog")):
+        line.open()
+        line.insert(text)
+        keys(line, "return")
+    assert one.history == ["snow", "fog"], "a window's own are the nearest"
+    assert PromptLine(history_file=file).history == ["snow", "rain", "fog"]
+
+
+def test_lines_of_a_damaged_history_can_be_shown(tmp_path):
+    file = tmp_path / "prompts.txt"
+    file.write_bytes(b"a \0\xff river\n" + b"\0" * 9 + b"\n" + b"x" * 700)
+    line = PromptLine(history_file=file)
+    assert line.history == ["a  \ufffd river", "x" * LONGEST]
+    keys(line, "up")
+    line.insert("y" * 700)
+    assert line.text == "x" * LONGEST
+
+
 def test_pasted_text_is_one_line_of_bounded_length():
     line = typed("a\nriver\tand\x00more")
     assert line.text == "a river and more"
