@@ -110,6 +110,8 @@ class Window:
         self._overlays: Sequence[Overlay] = ()
         self._menus: Menus | None = None
         self._paused_here = self._rewinding = False
+        self._astray = True
+        """The world does not know where the sticks are: all were let go of, or it is a new one."""
         self.mixer.stop()
         self._close_prompt()
         self._redraw()
@@ -169,6 +171,10 @@ class Window:
         for event in pygame.event.get():
             self._stirred = True
             events += self._take(event, now)
+        if self._astray and self._focused and self._mode == "play":
+            # A stick that is held still says nothing by itself.
+            events += self.devices.read_axes(now)
+            self._astray = False
         for event in events:
             if isinstance(event, PadChanged):
                 self._say(f"{event.name} {'connected' if event.present else 'disconnected'}")
@@ -280,9 +286,7 @@ class Window:
     def _focus(self, event: pygame.event.Event, now: float) -> list[InputEvent]:
         """The focus came or went, whatever is on the screen."""
         self._focused = event.type == pygame.WINDOWFOCUSGAINED
-        if not self._focused:
-            return self._let_go(now)
-        return list(self.devices.read_axes(now)) if self._mode == "play" else []
+        return [] if self._focused else self._let_go(now)
 
     def _window_event(self, event: pygame.event.Event) -> bool:
         """Events of the window's surface, in every mode."""
@@ -343,6 +347,7 @@ class Window:
     def _let_go(self, now: float) -> list[InputEvent]:
         """Release every key, and end a rewind."""
         self._presses.forget()
+        self._astray = True
         out: list[InputEvent] = [FocusLost(now)]
         if self._rewinding:
             self._rewinding = False

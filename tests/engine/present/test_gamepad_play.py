@@ -3,7 +3,7 @@
 import pygame
 import pytest
 
-from engine.input.events import Command, PadAxis, PadButton
+from engine.input.events import Command, FocusLost, PadAxis, PadButton
 from engine.present.start_screen import DemoCard
 from tests.engine.virtual_pad import (
     BACK,
@@ -66,6 +66,24 @@ def test_walking_pausing_and_rewinding(bench, pad):
     assert isinstance(jump, PadButton)
     assert names(push(bench, pad, START)) == ["pause"]
     assert names(push(bench, pad, SHOULDER)) == ["rewind_start", "rewind_stop"]
+
+
+@pytest.mark.parametrize("away", ["menu", "prompt", "focus", "the next scene"])
+def test_a_stick_that_is_held_all_the_while_goes_on_walking(bench, pad, away):
+    pad.axis(LEFT_Y, -32768)
+    (walk,) = bench.poll()
+    if away == "the next scene":
+        bench.window.enter_world(bench.world.info, bench.window.bindings)
+    elif away == "focus":
+        bench.focus(False)
+        bench.post(pygame.WINDOWFOCUSGAINED)
+    else:
+        events = bench.press(pygame.K_ESCAPE if away == "menu" else pygame.K_RETURN)
+        assert FocusLost(0.0) in events and not any(isinstance(e, PadAxis) for e in events)
+        bench.show(paused=away == "menu")
+        bench.key(pygame.K_ESCAPE)
+    assert walk in bench.poll()
+    assert not bench.poll(), "said once"
 
 
 def test_menus(bench, pad):
