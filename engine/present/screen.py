@@ -77,6 +77,8 @@ class Screen:
         if config.fullscreen:
             self.toggle_fullscreen()
         self._frame: video.Texture | None = None
+        self._pixels: np.ndarray | None = None
+        """What is on the frame's texture, which a driver may lose."""
         self._frame_size = (0, 0)
         self._band = _Band(1, 1)
         self._kept: dict[str, tuple[object, video.Texture]] = {}
@@ -116,7 +118,7 @@ class Screen:
             black = pygame.image.frombuffer(bytes(4 * w * h), (w, h), "RGBA")
             self._frame = _texture(self.renderer, black, OPAQUE)
             self._frame_size = (w, h)
-        pixels = np.ascontiguousarray(frame)
+        self._pixels = pixels = np.ascontiguousarray(frame)
         for top in range(0, h, self._band.rows):
             rows = self._band.fill(pixels[top : top + self._band.rows])
             self._frame.update(self._band.picture, (0, top, w, rows))
@@ -182,12 +184,14 @@ class Screen:
 
     def forget_frame(self) -> None:
         """Back to the plain backdrop of the menus."""
-        self._frame = None
+        self._frame = self._pixels = None
 
     def lose_textures(self) -> None:
         """The driver dropped them (a lost device): make all again."""
         self._frame = None
         self._kept.clear()
+        if self._pixels is not None:
+            self.set_frame(self._pixels)
 
     def picture(self) -> np.ndarray:
         """What was presented last, uint8 [H, W, 3]; slow, for tests and documentation."""

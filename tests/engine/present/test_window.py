@@ -123,6 +123,15 @@ def test_nothing_is_drawn_again_while_nothing_changes(bench):
     assert len(shown) == 2
 
 
+@pytest.mark.parametrize("lost", [pygame.RENDER_TARGETS_RESET, pygame.RENDER_DEVICE_RESET])
+def test_a_paused_picture_stays_when_the_driver_loses_it(bench, lost):
+    paused = bench.show(paused=True)
+    bench.post(lost)
+    bench.poll()
+    bench.window.refresh(HudData(paused=True))
+    np.testing.assert_array_equal(bench.window.screen.picture(), paused)
+
+
 def test_pictures_over_the_frame_do_not_pile_up(bench):
     for i in range(50):
         bench.now += 1.0
