@@ -112,7 +112,8 @@ class ChunkMaker:
         assert self._place is not None, "jump to a place first"
         before = self._place
         plan = self._latch(before, window, typed_prompt)
-        named = dict(self._named)  # chunks hold what was known at their time
+        named_before = self._named  # chunks hold what was known at their time
+        named = dict(named_before)
         origin, plan = follow_names(named, before, plan, self.director)
         self._named = named
         self.branch += origin is not before
@@ -140,6 +141,7 @@ class ChunkMaker:
                 director_before=origin.director,
                 director_after=place.director,
                 named=named,
+                named_before=named_before,
                 make_seconds=self._clock() - started,
             )
 

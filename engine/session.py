@@ -253,7 +253,11 @@ class Session:
         chunk, kept = self._shown, self._logged
         self.rewinding = False
         parent = self.store.last_frame(self._serial - 1)
-        self._leave_for(Place(state=chunk.state_before, director=chunk.director_before))
+        # Of what the scene saved by name, that which it had saved by then.
+        place = Place(
+            state=chunk.state_before, director=chunk.director_before, named=chunk.named_before
+        )
+        self._leave_for(place)
         self.stage.leave(parent)
         self.store.forget_from(self._serial)
         self.log.keep(kept)

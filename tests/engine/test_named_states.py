@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engine.director import Cut, LatchContext, LatchPlan, LoadState, PassThrough, SaveState
-from engine.input.events import Command
+from engine.input.events import Command, KeyEvent
 from engine.maker import ChunkMaker, Named, Place
 from engine.named_states import pack_moments, unpack_moments
 from engine.opening import OpeningConfig, open_play
@@ -100,6 +100,25 @@ def test_a_reset_begins_without_them(tmp_path):
     run = play(tmp_path, events=[Command("reset", 1.61)], frames=48, director=director)
     run.loop.run()
     assert director.known[6] and not director.known[-1]
+
+
+class Checkpoints(PassThrough):
+    """Saves every fifth chunk under one name; a jump goes back to it."""
+
+    def latch(self, ctx: LatchContext) -> LatchPlan:
+        effects = (SaveState(name="camp"),) if ctx.chunk and ctx.chunk % 5 == 0 else ()
+        if "jump" in ctx.tapped:
+            effects = (LoadState(name="camp"),)
+        return LatchPlan(applied=ctx.requested, effects=effects)
+
+
+def test_a_rewind_takes_back_what_was_saved_since(tmp_path):
+    rewind = [Command("rewind_start", 3.3), Command("rewind_stop", 4.3)]
+    jump = [KeyEvent("space", True, 4.5), KeyEvent("space", False, 4.6)]
+    run = play(tmp_path, events=[*rewind, *jump], frames=120, director=Checkpoints())
+    run.loop.run()
+    ahead = [(a, b) for a, b in jumps(run.window.frames) if abs(a - b) > 4]
+    assert ahead == [(27, 5 * 4)], "not ahead to the 15th chunk, which was taken back"
 
 
 def test_a_moment_survives_the_file_as_it_was():
