@@ -2,8 +2,9 @@
 
 `LiveDirector` plays a scene and looks at its files before each latch. A good file takes over from
 the same moment: events, macros and bindings swap, the prompt in force crossfades to its new text,
-counters, flags and the phase stay where they still exist. A bad one is named in the window with
-its line, and the old one goes on. Headless runs use `SceneDirector`, which looks at no file.
+counters, flags and the phase stay where they still exist. Of what counts when a play begins only
+(`AT_START`) the player is told. A bad file is named in the window with its line, and the old one
+goes on. Headless runs use `SceneDirector`, which looks at no file.
 
     director = LiveDirector(load_scene(path), world.info, on_change=rebind)
 """
@@ -22,8 +23,10 @@ from engine.scenes.problems import Problem
 from helios_core.world_api import WorldInfo
 
 MESSAGE_SECONDS = 6
+AT_START = ("pack", "seed", "start", "negative", "fps", "hud")
+"""Keys that count when a play begins, and that an edit does not change under way."""
 Stamp = tuple[int, int] | None
-"""Time and size of a file; None for one that is not there (an editor may be writing it)."""
+"""Time and size of a file; None for one that is not to be had (an editor may be writing it)."""
 
 
 class LiveDirector:
@@ -42,6 +45,9 @@ class LiveDirector:
         self._on_change = on_change
         self._pack = PackFacts(name=info.name, spec=info.spec)
         self._stamps = {path: _stamp(path) for path in file.files}
+        self._former: dict[str, str] = {}
+        """Names of prompts by the texts that they had before edits: a reset and a rewind go back
+        to worlds that head for those."""
 
     @property
     def file(self) -> SceneFile:
@@ -54,9 +60,8 @@ class LiveDirector:
         self._play.restore(value)
 
     def latch(self, ctx: LatchContext) -> LatchPlan:
-        old = self.file
         message = self._follow()
-        new_text = _edited_prompt(old, self.file, ctx.state.prompt.text)
+        new_text = self._edited_prompt(ctx.state.prompt.text)
         plan = self._play.latch(ctx)
         if plan.prompt is None and new_text is not None:
             plan = replace(plan, prompt=new_text)
@@ -77,8 +82,20 @@ class LiveDirector:
             self._on_change(checked.file)
         except ValueError as error:
             return self._caption(f"{checked.file.path.name}: {error}", "warning")
+        old = self.file.scene
+        self._former |= {prompt.text: name for name, prompt in old.prompts.items()}
         self._play.replace(checked.file)
-        return self._caption(f"{checked.file.path.name} taken over", "plain")
+        later = [key for key in AT_START if getattr(old, key) != getattr(checked.file.scene, key)]
+        wait = f"; {', '.join(later)} when it is played anew" if later else ""
+        return self._caption(f"{checked.file.path.name} taken over{wait}", "plain")
+
+    def _edited_prompt(self, text: str) -> str | None:
+        """The new text of the prompt in force, if an edit changed it."""
+        prompts = self.file.scene.prompts
+        name = self._former.get(text)
+        if name not in prompts or any(prompt.text == text for prompt in prompts.values()):
+            return None
+        return prompts[name].text
 
     def _caption(self, text: str, style: str) -> Caption:
         return Caption(text=text, frames=MESSAGE_SECONDS * self._info.fps, style=style)
@@ -91,18 +108,9 @@ def _first_of(problems: tuple[Problem, ...]) -> str:
     return f"{Path(first.file).name}:{first.line}:{first.column}: {first.text}{more}"
 
 
-def _edited_prompt(old: SceneFile, new: SceneFile, text: str) -> str | None:
-    """The new text of the prompt in force, if an edit changed it."""
-    for name, prompt in old.scene.prompts.items():
-        if prompt.text == text and name in new.scene.prompts:
-            edited = new.scene.prompts[name].text
-            return edited if edited != text else None
-    return None
-
-
 def _stamp(file: Path) -> Stamp:
     try:
         status = os.stat(file)
-    except FileNotFoundError:
+    except OSError:
         return None
     return status.st_mtime_ns, status.st_size

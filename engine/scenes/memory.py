@@ -79,8 +79,11 @@ class SceneMemory:
     def fitted(self, scene: Scene) -> "SceneMemory":
         """The same moment in an edited scene: what it no longer has is forgotten.
 
-        A phase that is gone gives way to the first one, which is then entered.
+        A phase that is gone gives way to the first one, which is then entered. At its beginning
+        it has no past to keep: its counters and flags are as the file has them now.
         """
+        if not self.frame:
+            return SceneMemory.begin(scene)
         first = {**scene.counters, **scene.flags}
         kept = {
             name: value

@@ -66,9 +66,36 @@ def test_a_bad_save_is_named_with_its_line_and_the_old_scene_goes_on(tmp_path):
 def test_the_prompt_in_force_crossfades_to_its_new_text(tmp_path):
     editing = Editing(tmp_path)
     editing.save(HEAD.replace("a meadow at noon", "a meadow at dusk") + BODY)
-    played = editing.play()
-    assert played.prompts == [(0, "a meadow at dusk", None)]
-    assert editing.play().prompts == []
+    played = editing.play(40)
+    assert played.prompts == [(0, "a meadow at dusk", None)], "once"
+
+
+def test_a_prompt_takes_its_new_text_also_where_a_rewind_goes_back_to_the_old_one(tmp_path):
+    editing = Editing(tmp_path)
+    editing.save(HEAD.replace("a meadow at noon", "a meadow at dusk") + BODY)
+    editing.play()
+    editing.save(HEAD.replace("a meadow at noon", "a meadow at dawn") + BODY)
+    editing.play()
+    for _ in range(2):  # `play` begins the world anew with the first text, as a reset does
+        assert editing.play().prompts == [(0, "a meadow at dawn", None)]
+
+
+def test_a_reset_after_an_edit_begins_with_the_new_counters(tmp_path):
+    editing = Editing(tmp_path)
+    start = editing.director.snapshot()
+    editing.play(20)
+    editing.save(HEAD + BODY.replace("n: 5", "n: 7"))
+    editing.play()
+    assert editing.director.snapshot()["variables"] == {"n": 5.0}, "under way it stays"
+    editing.director.restore(start)
+    assert editing.director.snapshot()["variables"] == {"n": 7.0}
+
+
+def test_what_counts_at_the_start_only_is_said_to_wait(tmp_path):
+    editing = Editing(tmp_path)
+    editing.save(HEAD + BODY + "seed: 9\nstart: storm\nauthor: me\n")
+    [(text, style)] = captions(editing.play())
+    assert text == "scene.yaml taken over; seed, start when it is played anew" and style == "plain"
 
 
 def test_the_phase_stays_while_it_exists(tmp_path):
