@@ -170,8 +170,10 @@ class SceneDirector:
         groups += [(phase.triggers, memory.phase)] if phase is not None else []
         for triggers, name in groups:
             for trigger, label in zip(triggers, labels(triggers, name), strict=True):
-                facts.site = label
+                facts.site, facts.unseen = label, False
                 holds = bool(trigger.when.evaluate(facts))
+                if facts.unseen:
+                    continue  # at the start and after a rewind: neither true nor false yet
                 fuse = fuses.get(label, Fuse())
                 fires, fuses[label] = fuse.test(trigger, holds, memory.frame, self.info.fps)
                 if fires:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from engine.director import LatchContext
 from engine.scenes.memory import SceneMemory
 from engine.scenes.scene import Scene
@@ -19,6 +21,8 @@ class LatchFacts:
     scene: Scene
     site: str = ""
     """The trigger or the value to set that asks; makes its `chance` its own."""
+    unseen: bool = False
+    """Somebody asked for a brightness or colour where there are no frames yet."""
 
     @property
     def fps(self) -> int:
@@ -29,12 +33,17 @@ class LatchFacts:
         return len(self.ctx.requested)
 
     @cached_property
+    def _frames(self) -> np.ndarray | None:
+        return self.ctx.last_frames()
+
+    @cached_property
     def _look(self) -> dict[str, float]:
-        return look(self.ctx.last_frames())
+        return look(self._frames)
 
     def sense(self, name: str) -> float:
         memory = self.memory
         if name in ("brightness", "red", "green", "blue"):
+            self.unseen = self.unseen or self._frames is None
             return self._look[name]
         if name == "crossfade":
             return self.ctx.state.prompt.weight

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from engine.scenes.director import SceneDirector
 from engine.scenes.expressions import FUNCTIONS, SENSES
 from helios_core.world_api import Arriving
 from tests.engine.scenes.playing import hold, play, scene_of, small_world
@@ -117,6 +118,22 @@ class Painted:
 )
 def test_frames_of_a_chunk_act_in_the_next(tmp_path, when, colour):
     assert fired(tmp_path, when, world=Painted(colour)) == [44]
+
+
+def test_a_condition_on_the_picture_waits_until_there_is_one(tmp_path):
+    bright = Painted((128, 128, 128))
+    assert fired(tmp_path, "brightness < 0.2", world=bright) == []
+    assert fired(tmp_path, "brightness < 0.6", world=bright) == [4]
+    assert fired(tmp_path, "time > 1s or brightness < 0.2", world=bright) == [24]
+
+
+def test_a_rewind_does_not_fire_a_condition_on_the_picture_again(tmp_path):
+    file = scene_of(tmp_path, "triggers: [{when: brightness < 0.6, caption: grey}]\n")
+    world = Painted((128, 128, 128))
+    director = SceneDirector(file, world.info)
+    play(file, frames=20, world=world, director=director)
+    again = play(file, frames=20, world=world, director=director)  # goes on without a last frame
+    assert again.events("brightness < 0.6") == []
 
 
 def test_distance_and_away_are_integrated_from_applied_actions(tmp_path):
