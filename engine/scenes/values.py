@@ -159,8 +159,8 @@ class FileName(str):
     def parse(cls, value: object) -> Self:
         text = str(value)
         path = PurePosixPath(text)
-        bad = not text or len(text) > 120 or set(text) & set("\\:\0~*?\n") or ".." in path.parts
-        if bad or path.is_absolute():
+        bad = len(text) > 120 or set(text) & set("\\:\0~*?\n") or ".." in path.parts
+        if bad or path.is_absolute() or not path.parts:
             raise ValueError(
                 f"{quoted(value)} is not a file beside the scene; a scene names files in its own "
                 "folder, such as sounds/wind.ogg, or shipped ones, such as assets/fonts/x.ttf"

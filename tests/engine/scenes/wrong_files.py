@@ -360,6 +360,11 @@ WRONG: list[tuple[str, str, str]] = [
         "6:9: no variable 'b' under `vars`; there is a",
     ),
     (
+        "the folder itself",
+        "thumbnail: ./\n",
+        "5:12: thumbnail: './' is not a file beside the scene; a scene names files in its own folder, such as sounds/wind.ogg, or shipped ones, such as assets/fonts/x.ttf",
+    ),
+    (
         "environment",
         "author: ${oc.env:HOME}\n",
         "5:9: '${oc.env:HOME}' is not expanded here; only ${vars.name} with a name under `vars` is",
