@@ -111,7 +111,7 @@ class Builder:
         given = {}
         for key, item in value.items():
             if key not in names:
-                hint = nearest(key, names)
+                hint = "; put a space after its ':'" if ":" in key else nearest(key, names)
                 self.note((*path, key), f"no such key here{hint}", at_key=True)
             elif item is not None or (*path, key) in self.broken:
                 name = names[key]

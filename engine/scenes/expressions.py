@@ -1,9 +1,9 @@
 """The little language of conditions and counters: parsed, checked, and evaluated without `eval`.
 
-Numbers, times (`5s`), true, false, + - * / %, comparisons, `and` `or` `not`, brackets, what the
-scene senses (`SENSES`), its own counters and flags, and a few functions (`FUNCTIONS`). No loops,
-no assignment, no strings, no attribute access: an expression ends after as many steps as it has
-signs. Division by zero gives 0.
+Numbers, times (`5s`, `1m30s`), true, false, + - * / %, comparisons, `and` `or` `not`, brackets,
+what the scene senses (`SENSES`), its own counters and flags, and a few functions (`FUNCTIONS`). No
+loops, no assignment, no strings, no attribute access: an expression ends after as many steps as it
+has signs. Division by zero gives 0.
 
     Expression.parse("idle > 5s and not wet").check(counters=(), flags={"wet"})
 """
@@ -157,9 +157,11 @@ class Expression:
 
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<number>\d+(?:\.\d+)?(?:(?:ms|[smhf])\b)?)|(?P<name>[A-Za-z_][A-Za-z_0-9.]*)"
-    r"|(?P<sign><=|>=|==|!=|[-+*/%<>(),]))"
+    r"\s*(?:(?P<number>(?:\d+(?:\.\d+)?(?:ms|[smhf]))+\b|\d+(?:\.\d+)?)"
+    r"|(?P<name>[A-Za-z_][A-Za-z_0-9.]*)|(?P<sign><=|>=|==|!=|[-+*/%<>(),]))"
 )
+_MEANT = {"=": "== to compare", "&": "`and`", "|": "`or`", "!": "`not`, or != to compare"}
+"""What a sign of another language is here."""
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "<": lambda a, b: a < b,
     "<=": lambda a, b: a <= b,
@@ -209,7 +211,7 @@ class _Parser:
         match = _TOKEN.match(self.text, self.at)
         if not match:
             sign = self.text[self.offset]
-            hint = "; write == to compare" if sign == "=" else ""
+            hint = f"; write {_MEANT[sign]}" if sign in _MEANT else ""
             raise ExpressionError(f"did not expect {sign!r} here{hint}", self.offset)
         self.what, self.token = next((k, v) for k, v in match.groupdict().items() if v)
         self.at = match.end()

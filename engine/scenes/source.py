@@ -92,9 +92,13 @@ def parse_source(text: str, name: str, folder: Path) -> Source:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = " ".join(str(error.problem or error.context).split())
-        reader.note(mark, f"this is not YAML: {what}")
-    except yaml.YAMLError as error:
-        reader.note(None, f"this is not YAML: {getattr(error, 'reason', error)}")
+        if what == OPEN_QUOTE:
+            mark = error.context_mark
+        reader.note(mark, f"this is not YAML: {what}{_remedy(what)}")
+    except yaml.reader.ReaderError as error:
+        at = error.position
+        place = (text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at))
+        reader.note(place, f"this is not YAML: {error.reason}; delete U+{error.character:04X} here")
     except (ValueError, OverflowError) as error:  # PyYAML's scanner lets a bad escape through
         reader.note(None, f"this is not YAML: {error}")
     content = reader.root
@@ -109,6 +113,26 @@ def parse_source(text: str, name: str, folder: Path) -> Source:
         places=reader.places,
         problems=tuple(reader.problems),
     )
+
+
+OPEN_QUOTE = "found unexpected end of stream"
+_INDENT = "give all keys of one thing the same indentation"
+_REMEDIES = {
+    "mapping values are": f"put text that holds ': ' in quotes, or {_INDENT}",
+    "expected <block end>, but found '<scalar>'": "in single quotes, write a ' twice",
+    "expected <block end>": _INDENT,
+    "expected ',' or": "put text that holds ':', '{' or '[' in quotes, or close the bracket",
+    "found character '\\t'": "indent with spaces instead of tabs",
+    "found character": "put the text in quotes",
+    "could not find expected ':'": "write `key: value`",
+    OPEN_QUOTE: "this quote is never closed",
+}
+"""What to do about the messages of the parser that a slip of the pen leads to most often."""
+
+
+def _remedy(what: str) -> str:
+    """The end of a message of the parser."""
+    return next((f"; {text}" for begins, text in _REMEDIES.items() if what.startswith(begins)), "")
 
 
 def _unread(name: str, path: Path, text: str, line: int = 1) -> Source:
@@ -141,8 +165,8 @@ class _Reader:
     problems: list[Problem] = field(default_factory=list)
     documents: int = 0
 
-    def note(self, mark: yaml.Mark | None, text: str) -> None:
-        line, column = _at(mark) if mark else (1, 1)
+    def note(self, mark: yaml.Mark | tuple[int, int] | None, text: str) -> None:
+        line, column = mark if isinstance(mark, tuple) else _at(mark) if mark else (1, 1)
         self.problems.append(Problem(file=self.name, line=line, column=column, text=text))
 
     def stop(self, mark: yaml.Mark, text: str) -> None:
@@ -170,7 +194,8 @@ class _Reader:
             )
         tag = getattr(event, "tag", None)
         if tag is not None:
-            self.stop(event.start_mark, f"tags such as {quoted(tag)} are not read here")
+            remedy = "put text that begins with ! in quotes"
+            self.stop(event.start_mark, f"tags such as {quoted(tag)} are not read here; {remedy}")
         if len(self.places) > MAX_VALUES:
             self.stop(event.start_mark, f"more than {MAX_VALUES} values in a file")
         if isinstance(event, yaml.ScalarEvent):

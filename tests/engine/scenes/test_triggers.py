@@ -18,6 +18,7 @@ def fired(tmp_path, when: str, *, frames: int = 100, more: str = "", head: str =
 
 
 def test_time(tmp_path):
+    assert fired(tmp_path, "time >= 0m2s and time < 1m30s") == [40]
     assert fired(tmp_path, "time >= 2s") == [40]
     assert fired(tmp_path, "time >= 40f") == [40]
 

@@ -23,22 +23,22 @@ WRONG: list[tuple[str, str, str]] = [
     (
         "open bracket",
         "seed: [1\n",
-        "6:1: this is not YAML: expected ',' or ']', but got '<stream end>'",
+        "6:1: this is not YAML: expected ',' or ']', but got '<stream end>'; put text that holds ':', '{' or '[' in quotes, or close the bracket",
     ),
     (
         "tab",
         "hints:\n\t- a\n",
-        "6:1: this is not YAML: found character '\\t' that cannot start any token",
+        "6:1: this is not YAML: found character '\\t' that cannot start any token; indent with spaces instead of tabs",
     ),
     (
         "bad indent",
         "seed: 1\n hud: true\n",
-        "6:5: this is not YAML: mapping values are not allowed here",
+        "6:5: this is not YAML: mapping values are not allowed here; put text that holds ': ' in quotes, or give all keys of one thing the same indentation",
     ),
     (
         "control character",
         "author: \x01\n",
-        "1:1: this is not YAML: special characters are not allowed",
+        "5:9: this is not YAML: special characters are not allowed; delete U+0001 here",
     ),
     (
         "alias",
@@ -58,9 +58,38 @@ WRONG: list[tuple[str, str, str]] = [
     (
         "python tag",
         "author: !!python/object/apply:os.system [ls]\n",
-        "5:9: tags such as 'tag:yaml.org,2002:python/object/apply:os.system' are not read here",
+        "5:9: tags such as 'tag:yaml.org,2002:python/object/apply:os.system' are not read here; put text that begins with ! in quotes",
     ),
-    ("own tag", "author: !me you\n", "5:9: tags such as '!me' are not read here"),
+    (
+        "own tag",
+        "author: !me you\n",
+        "5:9: tags such as '!me' are not read here; put text that begins with ! in quotes",
+    ),
+    (
+        "quote that stays open",
+        'author: "me\nseed: 1\n',
+        "5:9: this is not YAML: found unexpected end of stream; this quote is never closed",
+    ),
+    (
+        "apostrophe",
+        "author: 'it's me'\n",
+        "5:13: this is not YAML: expected <block end>, but found '<scalar>'; in single quotes, write a ' twice",
+    ),
+    (
+        "percent sign",
+        "author: %me\n",
+        "5:9: this is not YAML: found character '%' that cannot start any token; put the text in quotes",
+    ),
+    (
+        "list out of line",
+        "timeline:\n  - at: 1s\n   end: true\n",
+        "7:4: this is not YAML: expected <block end>, but found '<block mapping start>'; give all keys of one thing the same indentation",
+    ),
+    (
+        "no space after a colon",
+        "speed: {walk:2}\n",
+        "5:9: speed.walk:2: no such key here; put a space after its ':'",
+    ),
     ("second document", "---\ntitle: y\n", "5:1: a second document; a file holds one scene"),
     ("doubled key", "seed: 1\nseed: 2\n", "6:1: 'seed' is here twice"),
     ("doubled prompt", "vars: {a: 1, a: 2}\n", "5:14: 'a' is here twice"),
@@ -329,6 +358,11 @@ WRONG: list[tuple[str, str, str]] = [
         "5:28: timeline[1].sound: '../a.ogg' is not a file beside the scene; a scene names files in its own folder, such as sounds/wind.ogg, or shipped ones, such as assets/fonts/x.ttf",
     ),
     (
+        "the folder itself",
+        "thumbnail: ./\n",
+        "5:12: thumbnail: './' is not a file beside the scene; a scene names files in its own folder, such as sounds/wind.ogg, or shipped ones, such as assets/fonts/x.ttf",
+    ),
+    (
         "file at the root",
         "thumbnail: /etc/passwd\n",
         "5:12: thumbnail: '/etc/passwd' is not a file beside the scene; a scene names files in its own folder, such as sounds/wind.ogg, or shipped ones, such as assets/fonts/x.ttf",
@@ -358,11 +392,6 @@ WRONG: list[tuple[str, str, str]] = [
         "unknown variable",
         "vars: {a: 1}\nauthor: ${vars.b}\n",
         "6:9: no variable 'b' under `vars`; there is a",
-    ),
-    (
-        "the folder itself",
-        "thumbnail: ./\n",
-        "5:12: thumbnail: './' is not a file beside the scene; a scene names files in its own folder, such as sounds/wind.ogg, or shipped ones, such as assets/fonts/x.ttf",
     ),
     (
         "environment",
@@ -415,6 +444,16 @@ WRONG: list[tuple[str, str, str]] = [
         "ends early",
         "triggers: [{when: idle >, end: true}]\n",
         "5:25: triggers[1].when: the expression ends too early",
+    ),
+    (
+        "two ampersands",
+        "triggers: [{when: tapped(e) && tapped(q), end: true}]\n",
+        "5:29: triggers[1].when: did not expect '&' here; write `and`",
+    ),
+    (
+        "exclamation mark",
+        "triggers: [{when: '!tapped(e)', end: true}]\n",
+        "5:20: triggers[1].when: did not expect '!' here; write `not`, or != to compare",
     ),
     (
         "two words",
