@@ -182,7 +182,7 @@ class Effects:
     jump: FileName | None = None
     """Go on with another scene beside this one."""
     end: bool = False
-    """End the session."""
+    """End the session, before anything else of that moment is seen."""
 
     def __post_init__(self) -> None:
         if not any(getattr(self, f.name) for f in fields(Effects)):

@@ -8,21 +8,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from engine.input.bindings import DEFAULT_COMMANDS, Binding
 from engine.scenes.build import Builder, dotted
 from engine.scenes.effects import Effects
 from engine.scenes.expressions import Apply, Ask, Constant, Expression, Node, Time, Variable
 from engine.scenes.packs import PackFacts
 from engine.scenes.problems import Problem, quoted
 from engine.scenes.scene import MENU, Scene
-from engine.scenes.source import KeyPath
+from engine.scenes.source import KeyPath, walk
 from engine.scenes.timeline import TimedEvent
 from engine.scenes.tracks import Track
-from engine.scenes.values import FileName
+from engine.scenes.values import FileName, Span
 
 FPS = 20
 """Only to compare times that are given in frames with times in seconds."""
 PackLookup = Callable[[str | None], PackFacts | None]
 """From the name of a pack, or None for the default one, to what is known of it."""
+_ENDS = ("end", "jump", "record")
+"""What an event that ends a play can do: a recording is closed then anyway."""
 _BOUNDED = ("brightness", "red", "green", "blue", "crossfade")
 
 
@@ -35,6 +38,8 @@ def warnings_of(
     found += _never_fires(scene, events)
     found += [doubt for doubt in _unused(scene, builder) if builder.is_own(doubt[0])]
     found += _missing_files(builder, folder)
+    found += _empty(builder)
+    found += _deaf(scene, builder)
     try:
         pack = facts(scene.pack)
         found += _pack_lacks(scene, builder, pack) if pack is not None else []
@@ -57,6 +62,9 @@ def _never_fires(
             yield ("phases", name), "no event goes to this phase"
     saved = {event.save for _, event in events}
     for path, event in events:
+        lost = [kind for kind in event.kinds() if kind not in _ENDS]
+        if lost and (event.end or event.jump):
+            yield path, f"{', '.join(lost)}: the session ends before; do it at an earlier time"
         if event.load and event.load not in saved:
             yield (*path, "load"), f"no event saves {event.load}"
         if isinstance(event, TimedEvent) and event.until is not None:
@@ -78,13 +86,18 @@ def _after_the_end(
     path: KeyPath, timeline: tuple[TimedEvent, ...]
 ) -> Iterator[tuple[KeyPath, str]]:
     # The scene's own timeline holds in every phase: `go` ends that of a phase only.
-    ends = [e.at.frames_at(FPS) for e in timeline if e.at and (e.end or e.jump or (path and e.go))]
+    ends = [e for e in timeline if e.at and (e.end or e.jump or (path and e.go))]
     if not ends:
         return
+    frames = {id(e): (e.at or e.every or Span()).frames_at(FPS) for e in timeline}
+    first = min(ends, key=lambda e: frames[id(e)])
+    stop = frames[id(first)]
+    # What comes at the time of a `go` happens still, what comes with an end does not.
+    same_time = not (first.end or first.jump)
     for i, event in enumerate(timeline):
-        begin = event.at or event.every
-        if begin is not None and begin.frames_at(FPS) > min(ends):
-            yield (*path, "timeline", i), f"never happens: {min(ends) / FPS:g}s ends this timeline"
+        frame = frames[id(event)]
+        if frame > stop or (frame == stop and not same_time and event not in ends):
+            yield (*path, "timeline", i), f"never happens: {stop / FPS:g}s ends this timeline"
 
 
 def _constant(condition: Expression) -> bool | None:
@@ -169,6 +182,29 @@ def _missing_files(builder: Builder, folder: Path) -> Iterator[tuple[KeyPath, st
     for path, value in builder.parsed.items():
         if isinstance(value, FileName) and not value.resolve_in(folder).is_file():
             yield path, f"there is no file {value!s}"
+
+
+def _empty(builder: Builder) -> Iterator[tuple[KeyPath, str]]:
+    for path, value in walk(builder.content):
+        # None over what a used file says takes that away.
+        if value is None and sum(path in source.places for source in builder.sources) == 1:
+            text = "empty, as if it were not there; put a value such as null or #20304f in quotes"
+            yield path, text
+
+
+def _deaf(scene: Scene, builder: Builder) -> Iterator[tuple[KeyPath, str]]:
+    """Conditions on a key that gives a command, of which the scene does not hear."""
+    own = scene.bindings
+    bound = {**DEFAULT_COMMANDS, **own.commands}
+    commands = {Binding.parse(i).input: name for name, inputs in bound.items() for i in inputs}
+    taken = {Binding.parse(i).input for inputs in own.channels.values() for i in inputs}
+    for path, value in builder.parsed.items():
+        for node in value.nodes() if isinstance(value, Expression) else ():
+            if isinstance(node, Ask) and node.function in ("held", "tapped"):
+                command = commands.get(node.argument)
+                if command is not None and node.argument not in taken:
+                    text = f"{node.argument!r} never reaches the scene: it gives {command}"
+                    yield path, f"{text}; ask for another key, or bind {command} to one"
 
 
 def _pack_lacks(scene: Scene, builder: Builder, pack: PackFacts) -> Iterator[tuple[KeyPath, str]]:

@@ -28,6 +28,11 @@ CASES = [
     ("thumbnail: x.png", "5:12: warning: thumbnail: there is no file x.png"),
     ("timeline: [{at: 1s, sound: x.ogg}]", "5:28: warning: timeline[1].sound: there is no file x.ogg"),
     ("start: {image: assets/none.png}", "5:16: warning: start.image: there is no file assets/none.png"),
+    ("timeline: [{at: 1s, screenshot: x, end: true}]", "5:12: warning: timeline[1]: screenshot: the session ends before; do it at an earlier time"),
+    ("timeline: [{at: 1s, screenshot: x}, {at: 1s, end: true}]", "5:12: warning: timeline[1]: never happens: 1s ends this timeline"),
+    ("pack: null", "5:7: warning: pack: empty, as if it were not there; put a value such as null or #20304f in quotes"),
+    ("timeline: [{at: 1s, fade: {to: colour, colour: }}]", "5:47: warning: timeline[1].fade.colour: empty, as if it were not there; put a value such as null or #20304f in quotes"),
+    ("triggers: [{when: tapped(p), title: x}]", "5:19: warning: triggers[1].when: 'p' never reaches the scene: it gives pause; ask for another key, or bind pause to one"),
     ("timeline: [{at: 1s, jump: x.yaml}]", "5:27: warning: timeline[1].jump: there is no file x.yaml"),
 ]  # fmt: skip
 
@@ -54,8 +59,19 @@ def test_no_warning_for_what_may_happen(tmp_path, when):
     [
         "phases: {a: {}, b: {}}\ntimeline: [{at: 1s, go: b}, {at: 2s, title: x}]\n",
         "triggers: [{when: true, cooldown: 10s, title: x}]\n",
+        "phases: {a: {timeline: [{at: 1s, title: x}, {at: 1s, go: b}]}, b: {}}\n",
+        "timeline: [{at: 1s, record: stop, end: true}]\n",
+        "bindings: {channels: {jump: [p]}}\ntriggers: [{when: tapped(p), title: x}]\n",
+        "bindings: {commands: {pause: [o]}}\ntriggers: [{when: tapped(p), title: x}]\n",
     ],
-    ids=["the scene goes on in the next phase", "again and again"],
+    ids=[
+        "the scene goes on in the next phase",
+        "again and again",
+        "at the time of a go",
+        "a recording that ends with the scene",
+        "a key that the scene takes for a channel",
+        "a key that the scene takes from a command",
+    ],
 )
 def test_no_warning_for_what_goes_on(tmp_path, body):
     assert check_scene(write(tmp_path, body)).problems == ()
@@ -113,6 +129,13 @@ def test_doubts_about_used_files_are_theirs(tmp_path):
     (tmp_path / "shared.yaml").write_text('macros: {a: "+1s: jump", b: "+1s: run"}\n')
     path = write(tmp_path, "use: [shared.yaml]\ntimeline: [{at: 1s, inject: a}]\n")
     assert check_scene(path).problems == ()
+
+
+def test_nothing_takes_away_what_a_used_file_gives(tmp_path):
+    (tmp_path / "used.yaml").write_text('autopilot: {track: "+1s: jump"}\n')
+    checked = check_scene(write(tmp_path, "use: used.yaml\nautopilot: null\n"))
+    assert checked.problems == () and checked.file is not None
+    assert checked.file.scene.autopilot is None
 
 
 def test_layers_merge_and_platforms_differ(tmp_path):
