@@ -8,7 +8,7 @@ here: the loop itself (engine.headless), arguments.
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -107,11 +107,12 @@ def _play_all(
     hashed, scenes = FrameHash(), []
     sheet = ContactSheet(every=max(1, round(config.every * opening.fps)))
     sinks = (hashed,) if config.sheet is None else (hashed, sheet)
+    keep = StudioConfig(folder=config.captures, latents=config.latents)
     try:
         while True:
             scenes.append(str(opening.scene.path) if opening.scene else "")
             left = None if config.frames is None else config.frames - done
-            stage, studio = _stage(opening, config, say, sinks, film)
+            stage, studio = _stage(opening, keep, say, sinks, film)
             if config.record is not None:
                 studio.start_recording(config.record)
             try:
@@ -168,7 +169,7 @@ def _ends(opening: Opening) -> bool:
 
 def _stage(
     opening: Opening,
-    config: RenderConfig,
+    keep: StudioConfig,
     say: Callable[[str], None],
     sinks: Sequence[FrameSink],
     film: Film | None,
@@ -177,8 +178,7 @@ def _stage(
         studio.obey(effect, chunk)
 
     stage = Stage(on_effect=obey, on_message=say, draw=draw_overlays)
-    keep = StudioConfig(folder=config.captures, latents=config.latents, fps=opening.fps)
-    studio = Studio(stage, opening.world, keep, say=say)
+    studio = Studio(stage, opening.world, replace(keep, fps=opening.fps), say=say)
     for sink in sinks:
         stage.add_sink(sink)
     if film is not None:

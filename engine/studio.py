@@ -10,7 +10,7 @@ player. A disk error is such a line and ends the recording, never the play.
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -38,6 +38,8 @@ class StudioConfig:
     """Recordings keep the latents of every chunk too."""
     fps: float | None = None
     """Frames of a film per second, where a scene is shown at another speed than the world's."""
+    shots: Counter[str] = field(default_factory=Counter)
+    """How many pictures each name of a scene has got; one count for scenes that jump to others."""
 
 
 class Studio:
@@ -55,7 +57,7 @@ class Studio:
         self._recordings: dict[Owner, tuple[RolloutSink, Path]] = {}
         self._recording_folder: Path | None = None
         """The player's last one, which F8 goes on with."""
-        self._shots: Counter[str] = Counter()
+        self._shots = config.shots
 
     @property
     def recording(self) -> bool:

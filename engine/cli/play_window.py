@@ -6,6 +6,7 @@ arguments (engine.cli.play), the window itself (engine.present.window).
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -61,8 +62,10 @@ def _play(
     chosen: OpeningConfig | None = None if menu else config
     world: World | None = None
     left: int | None = args.frames
+    shots: Counter[str] = Counter()
     while True:
         if chosen is None:
+            shots.clear()
             picked = window.choose(demo_cards())
             if picked is None:
                 return 0
@@ -70,7 +73,7 @@ def _play(
         opening = open_play(chosen, world=world, on_loading=window.loading)
         world = opening.world
         began = clock.now()
-        outcome = play_session(window, opening, args, chosen, cache, clock, left)
+        outcome = play_session(window, opening, args, chosen, cache, clock, left, shots)
         left = None if left is None else left - outcome.frames
         print(f"{outcome.frames} frames of {world.info.name} in {clock.now() - began:.1f} s")
         if outcome.failure:
@@ -94,8 +97,10 @@ def play_session(
     cache: Path,
     clock: RealClock,
     frames: int | None,
+    shots: Counter[str],
 ) -> Outcome:
-    """One world in the window until it ends, or for so many frames."""
+    """One world in the window until it ends, or for so many frames. `shots` counts the pictures of
+    all the scenes that led here."""
     info, scene = opening.world.info, opening.scene
     hands = opening.hands
     window.enter_world(
@@ -117,7 +122,9 @@ def play_session(
         config=SessionConfig(
             latch=LatchConfig(policy=args.policy),
             rewind=RewindConfig(folder=cache),
-            studio=StudioConfig(folder=args.captures, latents=args.latents, fps=opening.fps),
+            studio=StudioConfig(
+                folder=args.captures, latents=args.latents, fps=opening.fps, shots=shots
+            ),
             scene=scene_name(scene.path) if scene else "",
             fps=opening.fps,
         ),

@@ -331,7 +331,7 @@ def windowed(
     limits = [] if limits is None else limits
     monkeypatch.setattr(play_window, "Window", lambda config, clock: window)
 
-    def play_session(window, opening, args, config, cache, clock, frames):
+    def play_session(window, opening, args, config, cache, clock, frames, shots):
         played.append(config.what and Path(config.what).stem)
         limits.append(frames)
         return outcomes.pop(0)

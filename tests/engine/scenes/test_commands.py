@@ -120,6 +120,14 @@ def test_run_puts_the_whole_play_onto_a_sheet_across_jumps(tmp_path, tiny):
     assert read_image(out).shape == (height, 6 * width, 3)
 
 
+def test_a_picture_of_the_next_scene_does_not_replace_one_of_its_name(tmp_path, tiny, capsys):
+    write(tmp_path, "timeline: [{at: 0s, screenshot: view}, {at: 1s, end: true}]\n", "second.yaml")
+    body = "timeline: [{at: 0s, screenshot: view}, {at: 1s, jump: second.yaml}]\n"
+    run = ["run", str(write(tmp_path, body)), "--pack", "null", "--captures", str(tmp_path)]
+    assert main(run) == 0 and main(run) == 0, "playing again overwrites them"
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == ["view-2.png", "view.png"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
