@@ -38,14 +38,15 @@ class Mixer:
             return
         loaded = self._load(path)
         if not sound.loop:
-            loaded.set_volume(sound.volume)
-            loaded.play()
+            channel = loaded.play()
+            if channel is not None:  # its own volume: the sound may be heard elsewhere too
+                channel.set_volume(sound.volume)
             return
         if self._ambience is not None:
             self._ambience.fadeout(FADE_MS)
-        self._ambience = loaded.play(loops=-1, fade_ms=FADE_MS)
-        if self._ambience is not None:
-            self._ambience.set_volume(sound.volume)
+        self._ambience = pygame.mixer.find_channel(force=True)  # cues may have taken all others
+        self._ambience.play(loaded, loops=-1, fade_ms=FADE_MS)
+        self._ambience.set_volume(sound.volume)
 
     def pause(self, paused: bool) -> None:
         """Hold every sound while the world stands still."""

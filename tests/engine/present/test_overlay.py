@@ -127,6 +127,18 @@ def test_cues_and_ambience_play(tmp_path):
     mixer.close()
 
 
+def test_cues_neither_dim_the_ambience_nor_keep_it_away(tmp_path):
+    mixer = Mixer()
+    sound = tone(tmp_path / "cue.wav")
+    for _ in range(20):
+        mixer.play(PlaySound(file=sound, volume=0.1))
+    mixer.play(PlaySound(file=sound, loop=True, volume=0.5))
+    mixer.play(PlaySound(file=sound, volume=0.1))
+    ambience = mixer._ambience
+    assert ambience.get_sound().get_volume() * ambience.get_volume() == pytest.approx(0.5, abs=0.01)
+    mixer.close()
+
+
 def test_another_world_begins_in_silence(tmp_path):
     mixer = Mixer()
     mixer.play(PlaySound(file=tone(tmp_path / "cue.wav"), loop=True))
