@@ -49,7 +49,7 @@ class PlaySound:
     file: str
     volume: float = 1.0
     loop: bool = False
-    """Ambience repeats until another looped sound or the end of the session."""
+    """Ambience repeats until another looped sound, a reset, a loaded session or the end."""
 
 
 @dataclass(frozen=True, kw_only=True)

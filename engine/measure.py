@@ -71,6 +71,9 @@ class NoWindow:
     def play_sound(self, sound: object) -> None:
         pass
 
+    def hush(self) -> None:
+        pass
+
     def loading(self, what: str, fraction: float) -> None:
         pass
 
@@ -131,6 +134,9 @@ class Tracer:
         self._inner.refresh(hud)
 
     def play_sound(self, sound: object) -> None:
+        pass
+
+    def hush(self) -> None:
         pass
 
     def loading(self, what: str, fraction: float) -> None:

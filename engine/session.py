@@ -277,7 +277,8 @@ class Session:
         return max(0, self.log.chunks - (self.store.end - self._serial))
 
     def _forget_past(self, history: InputHistory | None) -> None:
-        """Another line of play begins, with the input that led to its first place."""
+        """Another line of play begins, with the input that led to its first place, in silence."""
+        self.presenter.hush()
         self.store.forget_from(self.store.begin)
         self.log.keep(0)
         if history is not None:

@@ -89,6 +89,10 @@ class Presenter(Protocol):
         """Play a cue; no audio device is not an error."""
         ...
 
+    def hush(self) -> None:
+        """End every sound: play begins somewhere else."""
+        ...
+
     def loading(self, what: str, fraction: float) -> None:
         """Show a progress bar while a world is being loaded."""
         ...

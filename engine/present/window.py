@@ -204,6 +204,9 @@ class Window:
         except ValueError as error:
             self._say(str(error))  # a cue that is missing must not end the play
 
+    def hush(self) -> None:
+        self.mixer.stop()
+
     def loading(self, what: str, fraction: float) -> None:
         """Draw the loading screen; events wait for the next poll."""
         pygame.event.pump()

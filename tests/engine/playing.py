@@ -60,6 +60,9 @@ class ScriptedWindow:
     def play_sound(self, sound: PlaySound) -> None:
         self.sounds.append(sound)
 
+    def hush(self) -> None:
+        self.sounds.clear()
+
     def loading(self, what: str, fraction: float) -> None:
         pass
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.chunk import FrameId
-from engine.director import LatchContext, LatchPlan, PassThrough
+from engine.director import LatchContext, LatchPlan, PassThrough, PlaySound
 from engine.headless import play_headless
 from engine.input.events import Command, KeyEvent
 from engine.intake import Intake
@@ -158,6 +158,24 @@ def test_verbs_at_the_same_moment_leave_a_sound_session(tmp_path, first, second)
         first,
         second,
     )
+
+
+class Raining(PassThrough):
+    """The sixth chunk begins an ambience."""
+
+    def latch(self, ctx: LatchContext) -> LatchPlan:
+        effects = (PlaySound(file="rain.ogg", loop=True),) if ctx.chunk == 5 else ()
+        return LatchPlan(applied=ctx.requested, effects=effects)
+
+
+@pytest.mark.parametrize("verb", ["reset", "load"])
+def test_the_sounds_of_a_line_of_play_end_with_it(tmp_path, verb):
+    path = str(tmp_path / "s.helios")
+    events = [Command("save", 0.6, path), Command(verb, 1.6, path if verb == "load" else "")]
+    run = play(tmp_path, events=events, frames=35, director=Raining())
+    run.loop.run()
+    assert 25 in run.window.frames and run.window.frames[-1] < 20, "it rained, and is before that"
+    assert run.window.sounds == []
 
 
 def test_reset_begins_again(tmp_path):
