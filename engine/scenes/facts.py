@@ -70,7 +70,8 @@ class LatchFacts:
         if function == "prompt":
             return self.ctx.state.prompt.text == self.scene.prompts[name].text
         if function == "phase":
-            return self.memory.phase == name
+            # Before the first latch none is entered; the first one begins with the scene.
+            return (self.memory.phase or next(iter(self.scene.phases))) == name
         assert function == "chance", function
         seconds = self.frames / self.fps
         site = f"{self.site}@{offset}"

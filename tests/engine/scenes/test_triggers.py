@@ -26,7 +26,13 @@ def test_time(tmp_path):
 def test_phase_time_and_phase(tmp_path):
     head = "timeline:\n  - {at: 2s, go: two}\nphases:\n  one: {}\n  two: {}\n"
     assert fired(tmp_path, "phase(two) and phase_time >= 1s", head=head) == [60]
-    assert fired(tmp_path, "phase(one)", head=head) == [4], "entered in the first latch"
+    assert fired(tmp_path, "phase(one)", head=head) == [0], "it begins with the scene"
+
+
+def test_the_first_phase_begins_with_the_scene(tmp_path):
+    phases = "phases: {a: {}, b: {}}\n"
+    assert fired(tmp_path, "not phase(a)", head=phases) == []
+    assert fired(tmp_path, "phase(a)", head=phases) == [0]
 
 
 def test_idle_counts_from_the_last_touch(tmp_path):
