@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from dataclasses import replace
 
@@ -9,6 +10,8 @@ import pytest
 import torch
 
 from tests.training import tiny
+from training import durable
+from training.data import shards
 from training.data.streams import StreamConfig
 from training.data.windows import WindowConfig
 from training.stages.base import BaseConfig, BaseStage, OwnHistory
@@ -162,6 +165,40 @@ def test_a_failed_write_leaves_the_previous_checkpoint(root, monkeypatch):
         trainer.save()
     after = {p: p.read_bytes() for p in trainer.rundir.checkpoints.rglob("*") if p.is_file()}
     assert after == before
+
+
+def test_a_kill_while_an_old_one_is_deleted_leaves_no_half_of_it(tmp_path, monkeypatch):
+    """The same step is written again by Ctrl-C right after a save, the best one all the time."""
+    folder = tmp_path / "000000001"
+    checkpoints.write(folder, checkpoints.Snapshot({"samples": 1}))
+    delete = shutil.rmtree
+
+    def killed(path, ignore_errors=False):
+        if (path / "state.json").exists():
+            (path / "state.json").unlink()
+            raise KeyboardInterrupt
+        delete(path, ignore_errors=ignore_errors)
+
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoints.write(folder, checkpoints.Snapshot({"samples": 2}))
+    assert checkpoints.read(checkpoints.existing(tmp_path)[-1]).state == {"samples": 2}
+
+
+def test_what_has_its_name_is_on_disk(tmp_path, monkeypatch):
+    """A power loss may forget what was written, unsynced, and remember that it was renamed."""
+    synced, move = set(), os.replace
+
+    def replace(old, new):
+        assert {old, *old.glob("*")} <= synced, new
+        move(old, new)
+
+    monkeypatch.setattr(durable, "_sync", synced.add)
+    monkeypatch.setattr(os, "replace", replace)
+    shards.write(tmp_path / "0.safetensors", tiny.pixel_clips())
+    RunDir(tmp_path).finish({})
+    checkpoints.write(tmp_path / "000000001", checkpoints.Snapshot({"samples": 1}))
+    assert tmp_path / "done.json.tmp" in synced
 
 
 def test_only_the_newest_checkpoints_stay(tmp_path):

@@ -8,7 +8,6 @@ Legend: N clips, F pixel frames, T latents, A action channels.
 """
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from helios_core.actions import ActionSpec
+from training.durable import place_file
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def write(path: Path, clips: Clips) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".tmp")
     save_file({k: v.cpu().contiguous() for k, v in tensors.items()}, partial, header)
-    os.replace(partial, path)
+    place_file(partial, path)
 
 
 def read_info(path: Path) -> ClipInfo:

@@ -8,7 +8,6 @@ full disk or a kill leaves the previous one as it was. Kept: the last `keep` and
 """
 
 import json
-import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,8 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from training.trainer.parallel import Ranks, like_param, load_sharded, save_sharded
+from training.durable import place_folder
+from training.trainer.parallel import Ranks, like_param, load_sharded, local, save_sharded
 from training.trainer.player import Player
 
 
@@ -114,25 +114,11 @@ def write(folder: Path, snapshot: Snapshot) -> None:
         for stem, tensors in snapshot.tensors.items():
             path = partial / f"{stem}.safetensors"
             save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, path)
-            _sync(path)
-        path = partial / "state.json"
-        path.write_text(json.dumps(snapshot.state, indent=1))
-        _sync(path)
+        (partial / "state.json").write_text(json.dumps(snapshot.state, indent=1))
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    if folder.exists():  # the same step written again, e.g. by Ctrl-C right after a save
-        shutil.rmtree(folder)
-    os.replace(partial, folder)
-    _sync(folder.parent)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    place_folder(partial, folder)
 
 
 def read(folder: Path) -> Snapshot:

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from training.durable import place_folder
 from training.trainer import checkpoints
 from training.trainer.draw import Draw
 from training.trainer.parallel import Ranks, whole
@@ -253,8 +254,7 @@ class Trainer:
             player.swap()
         if not self.ranks.primary:
             return
-        shutil.rmtree(self.rundir.final, ignore_errors=True)
-        partial.rename(self.rundir.final)
+        place_folder(partial, self.rundir.final)
         rows = [r for r in self.rundir.rows() if "eval" in r]
         self.rundir.finish({"reason": reason, **vars(self.clock), "last": rows[-1:]})
 

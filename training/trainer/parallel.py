@@ -20,6 +20,8 @@ from torch import Tensor
 from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor
 
+from training.durable import place_folder
+
 
 @dataclass(frozen=True)
 class Ranks:
@@ -101,8 +103,7 @@ def save_sharded(
     _wait(ranks)
     if ranks.primary:
         (partial / "state.json").write_text(state)
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
+        place_folder(partial, folder)
     _wait(ranks)
 
 

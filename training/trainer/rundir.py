@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from training.durable import place_file
+
 
 @dataclass(frozen=True)
 class RunDir:
@@ -68,7 +70,7 @@ def write_json(path: Path, value: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".tmp")
     partial.write_text(json.dumps(value, indent=1))
-    os.replace(partial, path)
+    place_file(partial, path)
 
 
 DECISIVE = ("device", "kind", "cpu", "precision", "torch", "threads")
