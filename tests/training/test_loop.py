@@ -150,6 +150,16 @@ def test_a_budget_ends_the_run_and_may_land_the_decay(root):
     assert trainer.clock.total < 10**6  # landed: the decay was brought forward
 
 
+def test_a_row_that_a_full_disk_tore_is_forgotten(root):
+    trainer = make(root, samples=8)
+    trainer.rundir.log({"samples": 0})
+    with (trainer.rundir.path / "metrics.jsonl").open("a") as out:
+        out.write('{"step": 2, "sam')
+    again = make(root, samples=8)
+    assert again.run() == "done"
+    assert [r["samples"] for r in again.rundir.rows()] == [0, 8, 8]
+
+
 def test_a_failed_write_leaves_the_previous_checkpoint(root, monkeypatch):
     trainer = make(root)
     trainer._step()

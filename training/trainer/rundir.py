@@ -49,8 +49,16 @@ class RunDir:
         self.path.mkdir(parents=True, exist_ok=True)
         path = self.path / "config.json"
         starts = json.loads(path.read_text())["starts"] if path.exists() else []
+        self._mend()
         starts.append({"time": time.strftime("%Y-%m-%dT%H:%M:%S"), **(on or machine())})
         write_json(path, {"config": config, "starts": starts})
+
+    def _mend(self) -> None:
+        """Cut off what a full disk or a power loss left of a last row: the next one would be glued
+        to it."""
+        path = self.path / "metrics.jsonl"
+        if path.exists():
+            os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
 
     def finish(self, summary: dict[str, Any]) -> None:
         write_json(self.path / "done.json", summary)
