@@ -160,6 +160,26 @@ def test_a_row_that_a_full_disk_tore_is_forgotten(root):
     assert [r["samples"] for r in again.rundir.rows()] == [0, 8, 8]
 
 
+@pytest.mark.parametrize("before,after", [(0.9, 0.0), (0.0, 0.9)])
+def test_an_average_may_be_given_up_or_begun_midway(root, before, after):
+    def with_average(decay):
+        trainer = make(root)
+        config = OptimiserConfig(ema=decay)
+        trainer.players = {"world": Player(trainer.stage.world.named_parameters(), config)}
+        return trainer
+
+    trainer = with_average(before)
+    for _ in range(3):
+        trainer._step()
+    trainer.save()
+    again = with_average(after)
+    again._resume()
+    player = again.players["world"]
+    assert bool(player.ema) == bool(after)
+    for name, average in player.ema.items():
+        assert torch.equal(average, player.params[name]), name
+
+
 def test_a_failed_write_leaves_the_previous_checkpoint(root, monkeypatch):
     trainer = make(root)
     trainer._step()

@@ -53,8 +53,10 @@ def restore(
     for name, player in players.items():
         counters = snapshot.state["players"][name]
         player.steps = counters["steps"]
-        for key, value in snapshot.tensors.get(f"average.{name}", {}).items():
-            player.ema[key].copy_(value)
+        averages = snapshot.tensors.get(f"average.{name}", {})
+        for key, average in player.ema.items():
+            # What had no average before begins one at its weights.
+            average.copy_(averages.get(key, local(player.params[key].detach())))
         if moments:
             player.rewarm_from = counters["rewarm_from"]
             player.load_moments(snapshot.tensors.get(f"moments.{name}", {}))
