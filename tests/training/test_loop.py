@@ -150,6 +150,20 @@ def test_a_budget_ends_the_run_and_may_land_the_decay(root):
     assert trainer.clock.total < 10**6  # landed: the decay was brought forward
 
 
+def test_other_samples_are_not_taken_for_a_landing(root):
+    trainer = make(root, budget_minutes=60, land=True)
+    trainer._step()
+    trainer.save()
+    longer = make(root, samples=80, budget_minutes=60, land=True)
+    longer._resume()
+    assert (longer.clock.total, longer.clock.landed) == (80, False)
+    longer.clock.total, longer.clock.landed = 60, True
+    longer.save()
+    again = make(root, samples=80, budget_minutes=60, land=True)
+    again._resume()
+    assert (again.clock.total, again.clock.landed) == (60, True)
+
+
 def test_a_row_that_a_full_disk_tore_is_forgotten(root):
     trainer = make(root, samples=8)
     trainer.rundir.log({"samples": 0})

@@ -65,6 +65,8 @@ class Clock:
     step: int = 0
     samples: int = 0
     total: int = 0
+    landed: bool = False
+    """Whether `total` is what fits the budget, no longer what was asked for."""
     seconds: float = 0.0
     best: float = math.inf
 
@@ -170,13 +172,14 @@ class Trainer:
     def _land(self) -> None:
         """Once, when the decay must begin: total = what fits the budget at the speed so far."""
         config, clock = self.config, self.clock
-        if not (config.land and config.budget_minutes) or clock.total != config.samples:
+        if not (config.land and config.budget_minutes) or clock.landed:
             return
         decay = max(p.config.decay for p in self.players.values())
         share = clock.seconds / (config.budget_minutes * 60)
         if share >= 0.97 * (1 - decay):
             fits = int(clock.samples / share * 0.97)
-            clock.total = min(config.samples - 1, max(fits, clock.samples + self.stage.batch))
+            clock.total = min(config.samples, max(fits, clock.samples + self.stage.batch))
+            clock.landed = True
 
     # -- keeping -------------------------------------------------------------------------------
     def save(self) -> None:
@@ -212,8 +215,9 @@ class Trainer:
         self.stage.load_extra_state(snapshot.tensors.get("extra", {}))
         for key in ("step", "samples", "total", "seconds", "best"):
             setattr(self.clock, key, snapshot.state[key])
-        landed = self.clock.total != self.config.samples and self.config.land
-        if not landed:
+        differs = self.clock.total != self.config.samples  # all that older checkpoints say
+        self.clock.landed = self.config.land and snapshot.state.get("landed", differs)
+        if not self.clock.landed:
             self.clock.total = self.config.samples
         how = "bit-exact" if same else "other machine: moments are warmed up again"
         if same and any(k not in then for k in DECISIVE):
