@@ -194,6 +194,18 @@ def test_an_average_may_be_given_up_or_begun_midway(root, before, after):
         assert torch.equal(average, player.params[name]), name
 
 
+def test_who_was_told_to_stop_while_judging_is_done_and_begins_nothing_more(root):
+    trainer = make(root, samples=4)
+    evaluate = trainer.stage.evaluate
+
+    def interrupted():
+        os.kill(os.getpid(), signal.SIGINT)
+        return evaluate()
+
+    trainer.stage.evaluate = interrupted
+    assert trainer.run() == "stopped" and trainer.rundir.done
+
+
 def test_a_failed_write_leaves_the_previous_checkpoint(root, monkeypatch):
     trainer = make(root)
     trainer._step()

@@ -127,7 +127,8 @@ class Trainer:
         progress.close(f"[{reason}] {self.clock.samples} samples")
         if reason != "stopped":
             self._publish(reason)
-        return reason
+        # Told to stop while the last figures were made: whoever runs steps must not begin the next.
+        return "stopped" if self.stop.is_set() else reason
 
     def _step(self) -> None:
         clock = self.clock
