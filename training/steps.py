@@ -89,8 +89,9 @@ def run(recipe: Recipe, *, only: Sequence[str] = (), resume: bool = False) -> st
             print(f"{name}: done before, skipped ({context.rundir.path})", flush=True)
             continue
         _check_later(configs, root)
-        if _run_step(step, context, resume) == "stopped":
-            return "stopped"
+        with _alone(context):
+            if _run_step(step, context, resume) == "stopped":
+                return "stopped"
     return "done"
 
 
@@ -141,14 +142,36 @@ def _check_named(config: Any, name: str, before: Sequence[str], root: Path) -> N
             with _blaming(f"{name}: {key}"):
                 find(step.removeprefix("pack:"))
             continue
-        if step in before or (root / step).is_dir():
+        there = RunDir(root / step)
+        if step in before or there.done or (there.path.is_dir() and not there.begun):
             continue
+        if there.begun:
+            raise ValueError(
+                f"{name}: {key} = {step!r}, which is not done: {there.path} holds a part of it; "
+                "let that step run to its end first"
+            )
         near = get_close_matches(step, before, 1)
         hint = f"did you mean {near[0]!r}?" if near else "run that step first"
         raise ValueError(
             f"{name}: {key} = {step!r}, but no step before has this name, and {root / step} is no "
             f"folder; {hint}"
         )
+
+
+@contextmanager
+def _alone(context: StepContext) -> Iterator[None]:
+    """No other process works in the step's folder: two would mix their shards and checkpoints."""
+    if not context.ranks.primary:
+        yield
+        return
+    from engine.rollouts.lock import FolderLock  # loads Gymnasium where it is installed
+
+    context.rundir.path.mkdir(parents=True, exist_ok=True)
+    lock = FolderLock(context.rundir.path / "lock")
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager

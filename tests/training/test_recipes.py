@@ -230,6 +230,28 @@ def test_steps_are_looked_for_among_those_that_run_and_in_folders(tmp_path):
         steps.run(loaded, only=["distill"])
 
 
+def test_half_a_step_is_not_gone_on_from(tmp_path):
+    """Latents of the first shards alone would be done for ever."""
+    loaded = recipe.load("wilds-nano", [f"root={tmp_path}"])
+    steps.RunDir(tmp_path / "frames").open(to_plain(loaded.steps["frames"]))
+    toy.shards.write(tmp_path / "frames" / "00000.safetensors", toy.pixel_clips())
+    (tmp_path / "codec").mkdir()
+    with pytest.raises(ValueError, match=r"latents: .*'frames', which is not done: .*to its end"):
+        steps.run(loaded, only=["latents"])
+    assert not (tmp_path / "latents").exists()
+
+
+def test_two_chains_do_not_work_in_one_folder(tmp_path, monkeypatch):
+    """Each would take the other's half-written files for its own."""
+    loaded = recipe.load("wilds-nano", [f"root={tmp_path}"])
+    monkeypatch.setattr("training.data.render.render", lambda *_: {})
+    with steps._alone(steps.make_context(loaded, "frames")):
+        with pytest.raises(ValueError, match="frames is being written by another process"):
+            steps.run(loaded, only=["frames"])
+        assert steps.run(loaded, only=["held-frames"]) == "done"
+    assert steps.run(loaded, only=["frames"]) == "done"
+
+
 def test_nested_fields_and_packs_name_their_origin():
     step = recipe.StepConfig(stage="finetune", settings={
         "latents": "a", "held": "b", "codec": "pack:wilds-nano", "origin": {"step": "d"},

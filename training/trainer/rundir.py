@@ -1,6 +1,6 @@
 """A run's folder: what was run (config, git hash, machine), its metrics, its results.
 
-config.json  metrics.jsonl  checkpoints/  best/  final/  samples/  done.json
+config.json  metrics.jsonl  checkpoints/  best/  final/  samples/  done.json  lock
 """
 
 import json
@@ -42,6 +42,11 @@ class RunDir:
     @property
     def done(self) -> bool:
         return (self.path / "done.json").exists()
+
+    @property
+    def begun(self) -> bool:
+        """Whether a step has started here; a folder filled by hand knows none."""
+        return (self.path / "config.json").exists()
 
     def open(self, config: dict[str, Any], on: dict[str, Any] | None = None) -> None:
         """Create the folder and note how it was started, on what machine; every start is one more
