@@ -118,6 +118,16 @@ def test_a_shared_value_that_nothing_reads_is_refused(name, override, message, t
         recipe.load(name, [override])
 
 
+def test_what_is_held_out_is_cut_as_the_others_are():
+    """Else some episodes would be learnt from and judged."""
+    cut = {"height": 48, "width": 80, "fps": 5, "frames": 240, "least": 60, "held_every": 4}
+    loaded = recipe.load("freedoom", [f"shared.clips.{key}={value}" for key, value in cut.items()])
+    learnt, held = (loaded.steps[name].settings for name in ("clips", "held-clips"))
+    assert learnt == {"folders": ["clips/freedoom"], **cut} and held == {**learnt, "held": True}
+    exported = loaded.steps["export"].settings
+    assert (exported["height"], exported["width"]) == (48, 80)
+
+
 def test_lists_need_no_quotes_that_a_shell_takes_away():
     loaded = recipe.load("freedoom", ["shared.clips.folders=[clips/doom, more]"])
     for step in ("clips", "held-clips"):

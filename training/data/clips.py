@@ -40,7 +40,8 @@ class ClipsConfig:
     """Every so many episodes are held out; of a recording of fewer, every so many of its clips,
     which show the same places as those that are learned from."""
     held: bool = False
-    """Write the held-out clips instead of the others."""
+    """Write the held-out clips instead of the others. The two overlap unless the step that writes
+    the others has the same settings."""
 
     def __post_init__(self) -> None:
         if not self.folders:
