@@ -56,11 +56,17 @@ def writes() -> bool:
     return not dist.is_initialized() or dist.get_rank() == 0
 
 
+def described(folder: Path, name: str) -> tuple[str, dict[str, Any]]:
+    """Kind and config of a published module."""
+    path = folder / f"{name}.json"
+    if not path.exists():
+        raise ValueError(f"{folder}: no module {name!r} was published here; run that step first")
+    values = json.loads(path.read_text())
+    return values["kind"], values["config"]
+
+
 def load(folder: Path, name: str, device: torch.device | str = "cpu") -> nn.Module:
     """A published module with its weights, frozen and in evaluation mode."""
-    if not (folder / f"{name}.json").exists():
-        raise ValueError(f"{folder}: no module {name!r} was published here; run that step first")
-    described = json.loads((folder / f"{name}.json").read_text())
-    module = make(described["kind"], described["config"])
+    module = make(*described(folder, name))
     module.load_state_dict(load_file(folder / f"{name}.safetensors"))
     return module.to(device).eval().requires_grad_(False)

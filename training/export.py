@@ -24,7 +24,7 @@ from helios_core.stillness import Stillness
 from training import artifacts
 from training.data import shards
 from training.stages.context import StepContext, StepName
-from training.stages.origin import open_codec
+from training.stages.origin import codec_on_paper, open_codec
 from training.stages.way import student_plan
 from training.starts import Start, check_clips, presets
 from training.trainer.rundir import RunDir
@@ -79,6 +79,9 @@ class ExportConfig:
             check_base(find(self.delta_of), self.place(root / name))
         if self.clips and RunDir(root / self.clips).done:
             check_clips([start.clip for start in self.presets], root / self.clips)
+        codec = codec_on_paper(self.codec, root) if self.joining else None
+        if self.joining and codec is not None:
+            JoinedCodec(codec, self.joining)  # which refuses one that cannot be joined
 
     def place(self, own: Path) -> Path:
         """Where the pack goes; `own` is the step's folder."""
@@ -94,8 +97,6 @@ def export(config: ExportConfig, context: StepContext) -> dict[str, Any]:
         "codec": open_codec(config.codec, context),
         "text_encoder": artifacts.load(context.final(config.world), "text"),
     }
-    if config.joining is not None:
-        JoinedCodec(modules["codec"], config.joining)  # which refuses one that cannot be joined
     folder.parent.mkdir(parents=True, exist_ok=True)
     weights = {name: module.state_dict() for name, module in modules.items()}
     begins, pictures = presets(

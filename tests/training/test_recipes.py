@@ -230,6 +230,20 @@ def test_beginnings_that_were_not_recorded_are_named_before_the_training(tmp_pat
         steps._check_later({"export": config}, tmp_path)
 
 
+def test_a_codec_that_cannot_be_joined_is_named_before_the_training(tmp_path):
+    toy.data(tmp_path)  # its codec makes two frames of a latent
+    changes = ["export.settings.codec=codec", "export.settings.joining={shares: [0.5, 0.3]}"]
+    config, _ = steps.configure(recipe.load("wilds-nano", changes).steps["export"], "export")
+    with pytest.raises(ValueError, match="export: joining: 2 frames of each group are mixed"):
+        steps._check_later({"export": config}, tmp_path)
+    plan = recipe.load("freedoom", ["export.settings.joining={shares: [0.6, 0.4, 0.2, 0.1]}"])
+    with pytest.raises(ValueError, match="export: joining: 4 frames of each group are mixed"):
+        steps._check_later({"export": steps.configure(plan.steps["export"], "x")[0]}, tmp_path)
+    for name in ("freedoom", "wilds-nano"):  # as shipped; wilds-nano's decoder has yet to learn
+        config, _ = steps.configure(recipe.load(name).steps["export"], "export")
+        steps._check_later({"export": config}, tmp_path)
+
+
 def test_steps_are_looked_for_among_those_that_run_and_in_folders(tmp_path):
     loaded = recipe.load("wilds-flow", [f"root={tmp_path}"])
     with pytest.raises(ValueError, match=r"base: settings\.latents = 'latents', .*run that step"):

@@ -7,6 +7,7 @@ every weight that still fits: action channels are matched by name, and what a ch
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -66,6 +67,23 @@ def open_codec(name: str, context: StepContext) -> Codec:
     if not name.startswith("pack:"):
         return artifacts.load(context.final(name), "codec", context.device)  # type: ignore[return-value]
     return _from_pack(name.removeprefix("pack:"), ("codec",), context)[0]
+
+
+def codec_on_paper(name: str, root: Path) -> Codec | None:
+    """As `open_codec`, without weights: what can be asked of it before it is needed. None where its
+    step has yet to end."""
+    if name.startswith("pack:"):
+        from helios_core.packs import manifest as manifests
+        from helios_core.packs.find import find
+
+        spec = manifests.read(find(name.removeprefix("pack:"))).codec
+        kind, config = spec.kind, spec.config
+    elif (root / name / "final" / "codec.json").exists():
+        kind, config = artifacts.described(root / name / "final", "codec")
+    else:
+        return None
+    with torch.device("meta"):
+        return artifacts.make(kind, config)  # type: ignore[return-value]
 
 
 def _read(
