@@ -211,6 +211,23 @@ def test_frames_without_a_prompt_have_no_caption(tmp_path):
     assert said == ["a field"] * 4 + [""] * 4 + ["a lake"] * 4
 
 
+@pytest.mark.parametrize("channels", [tiny.WALK_SPEC.channels, ()])
+def test_at_fewer_frames_a_second_a_tap_stays_and_a_turn_is_the_mean(channels):
+    """A clip that shows a jump must not say that nothing was pressed."""
+    spec = SimpleNamespace(actions=ActionSpec(channels=channels), fps=20, source={})
+    applied = spec.actions.zeros(12)
+    if channels:
+        applied[5, spec.actions.index("jump")] = 1
+        applied[4:8, spec.actions.index("look_yaw")] = 0, 40, 80, 80
+    frames = np.zeros((12, 32, 32, 3), np.uint8)
+    window = SimpleNamespace(frames=frames, applied=applied, prompts=[""] * 12)
+    clip = _clip(window, spec, ClipsConfig(folders=("a",), height=32, width=32), 4)
+    wanted = spec.actions.zeros(3)
+    if channels:
+        wanted[1, [spec.actions.index("jump"), spec.actions.index("look_yaw")]] = 1, 50
+    assert clip.actions[0].tolist() == wanted.tolist()
+
+
 @pytest.mark.parametrize("key", ["held_every", "frames", "least"])
 def test_nothing_is_counted_by_zero(key):
     with pytest.raises(ValueError, match=f"{key} is 0; give at least 1"):

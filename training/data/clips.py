@@ -130,10 +130,10 @@ def chosen(found: Sequence[Piece], config: ClipsConfig) -> list[Piece]:
 def _clip(window: Any, spec: Any, config: ClipsConfig, step: int) -> shards.Clips:
     frames = _resized(window.frames[step - 1 :: step], config.height, config.width)
     count = len(frames)
-    # A kept frame was reached by the actions since the one before it.
-    actions = window.applied[: count * step].reshape(count, step, -1).mean(1)
-    buttons = np.array([c.kind == "button" for c in spec.actions.channels])
-    actions = np.where(buttons, np.round(actions), actions) if len(buttons) else actions
+    # A kept frame was reached by the actions since the one before it: a tap among them shows in it.
+    since = window.applied[: count * step].reshape(count, step, spec.actions.size)
+    buttons = np.array([c.kind == "button" for c in spec.actions.channels], bool)
+    actions = np.where(buttons, since.max(1), since.mean(1))
     runs = [
         (text, [i for i, _ in group])
         for text, group in groupby(enumerate(window.prompts[step - 1 :: step]), key=lambda p: p[1])
