@@ -1,6 +1,7 @@
 """Rendering: which worlds, and worker processes that end with the process that asked for it."""
 
 import multiprocessing
+import os
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from helios_core.plain import build
 from training import recipe, starts, views
+from training.data import render
 from training.data.render import RenderConfig, _begin_worker, jobs, world_seeds
 from training.evaluation.oracle import HELD_OUT_SEEDS
 
@@ -38,6 +40,20 @@ def test_workers_end_when_their_parent_is_killed():
     assert ours.poll(20), "the worker goes on"
     with pytest.raises(EOFError):
         ours.recv()  # nobody holds the other end any more
+
+
+def _killed(_work) -> None:
+    os._exit(1)
+
+
+@pytest.mark.timeout(60)
+def test_a_worker_that_is_killed_is_not_waited_for(tmp_path, monkeypatch):
+    """As the system does where memory runs out."""
+    monkeypatch.setattr(render, "_render_shard", _killed)
+    config = RenderConfig(height=32, width=32, parts=(), workers=2)
+    job = render.ShardJob(tmp_path / "0.safetensors", 1, 1, 1, False)
+    with pytest.raises(ValueError, match="a worker was killed, perhaps for want of memory"):
+        list(render._finished(config, [job], "cpu"))
 
 
 LESSONS = HELD_OUT_SEEDS // 2

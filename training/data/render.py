@@ -11,6 +11,8 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -108,8 +110,18 @@ def _finished(config: RenderConfig, missing: list[ShardJob], device: str) -> Ite
         keep_freed_memory()
         yield from map(_render_shard, work)
         return
-    with multiprocessing.get_context("spawn").Pool(config.workers, _begin_worker) as pool:
-        yield from pool.imap_unordered(_render_shard, work)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(config.workers, context, _begin_worker) as pool:
+        try:
+            for one in as_completed([pool.submit(_render_shard, row) for row in work]):
+                yield one.result()
+        except BrokenProcessPool as error:
+            raise ValueError(
+                "a worker was killed, perhaps for want of memory: give fewer workers or smaller "
+                "shards; what is rendered is kept"
+            ) from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _begin_worker() -> None:
