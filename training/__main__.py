@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     except TrainingDivergedError as error:
         print(error, file=sys.stderr)
         return 3
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     return 130 if reason == "stopped" else 0

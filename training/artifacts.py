@@ -12,10 +12,11 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from helios_core.plain import build, to_plain
+from training.durable import save_tensors
 from training.trainer.parallel import whole
 
 KINDS = {
@@ -44,7 +45,7 @@ def save(folder: Path, name: str, kind: str, module: nn.Module) -> None:
     if not writes():
         return
     tensors = {k: v.clone() for k, v in tensors.items()}
-    save_file(tensors, folder / f"{name}.safetensors")
+    save_tensors(tensors, folder / f"{name}.safetensors")
     config: Any = module.config
     text = json.dumps({"kind": kind, "config": to_plain(config)}, indent=1)
     (folder / f"{name}.json").write_text(text)

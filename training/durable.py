@@ -1,13 +1,28 @@
 """Files and folders that get their name once they are whole on disk: a kill, a full disk or a power
 loss leaves what had the name before, or nothing of that name.
 
-    save_file(tensors, partial)
+    save_tensors(tensors, partial)
     place_file(partial, path)
 """
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor
+
+
+def save_tensors(
+    tensors: Mapping[str, Tensor], path: Path, header: dict[str, str] | None = None
+) -> None:
+    """A safetensors file; a full disk is an OSError, as it is of every other file."""
+    try:
+        save_file(dict(tensors), path, header)
+    except SafetensorError as error:
+        raise OSError(f"{path}: {error}") from error
 
 
 def place_file(partial: Path, path: Path) -> None:

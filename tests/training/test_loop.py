@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from tests.training import tiny
 from training import durable
@@ -213,11 +214,11 @@ def test_a_failed_write_leaves_the_previous_checkpoint(root, monkeypatch):
     before = {p: p.read_bytes() for p in trainer.rundir.checkpoints.rglob("*") if p.is_file()}
 
     def full(*_args, **_kwargs):
-        raise OSError("No space left on device")
+        raise SafetensorError("Error while serializing: I/O error: No space left on device")
 
     trainer._step()
-    monkeypatch.setattr(checkpoints, "save_file", full)
-    with pytest.raises(OSError, match="space"):
+    monkeypatch.setattr(durable, "save_file", full)
+    with pytest.raises(OSError, match=r"000000002.tmp/\w+.safetensors: .*No space left"):
         trainer.save()
     after = {p: p.read_bytes() for p in trainer.rundir.checkpoints.rglob("*") if p.is_file()}
     assert after == before

@@ -15,11 +15,10 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from helios_core.actions import ActionSpec
-from training.durable import place_file
+from training.durable import place_file, save_tensors
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def write(path: Path, clips: Clips) -> None:
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".tmp")
-    save_file({k: v.cpu().contiguous() for k, v in tensors.items()}, partial, header)
+    save_tensors({k: v.cpu().contiguous() for k, v in tensors.items()}, partial, header)
     place_file(partial, path)
 
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from training.durable import place_folder
+from training.durable import place_folder, save_tensors
 from training.trainer.parallel import Ranks, like_param, load_sharded, local, save_sharded
 from training.trainer.player import Player
 
@@ -115,7 +115,8 @@ def write(folder: Path, snapshot: Snapshot) -> None:
     try:
         for stem, tensors in snapshot.tensors.items():
             path = partial / f"{stem}.safetensors"
-            save_file({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, path)
+            whole = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+            save_tensors(whole, path)
         (partial / "state.json").write_text(json.dumps(snapshot.state, indent=1))
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
