@@ -154,6 +154,22 @@ def test_a_stream_goes_on_from_what_it_made_and_begins_anew_in_the_end(tmp_path)
     assert torch.equal(torch.stack(again.streams.runs), torch.stack(stage.streams.runs))
 
 
+def test_short_held_out_clips_are_judged_over_what_they_have(tmp_path, capsys):
+    """Found out at the first evaluation, that would cost what was trained until then."""
+    tiny.data(tmp_path)
+    held = tmp_path / "held" / "0.safetensors"
+    shards.write(held, tiny.latent_clips(length=10, seed=2))
+    judge = base(tmp_path).judge
+    assert "held: clips of at most 10 latents, so rollouts are of 5" in capsys.readouterr().out
+    for config, length in ((judge.windows, 1), (judge.long, 5)):
+        window = judge._sample(config, Draw(2, 0))
+        assert window.target.shape[1] == length and (window.past[:, -1] >= 0).all()
+    assert judge.rollout()[0].shape[2] == 5
+    shards.write(held, tiny.latent_clips(length=1, seed=2))
+    with pytest.raises(ValueError, match="held: the longest clip has 1 latents"):
+        base(tmp_path)
+
+
 def test_a_forecast_learns_what_moves_and_base_begins_from_it(tmp_path):
     tiny.data(tmp_path)
     model = {**tiny.MODEL, "carry": True, "prediction": "x0", "forecast": (16, 1)}

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from helios_core.codecs.api import Codec
 from helios_core.sampling.plan import SamplerPlan
-from training.data.windows import LatentSet, Window, WindowConfig, gather
+from training.data.windows import LatentSet, Window, WindowConfig, gather, part_of
 from training.losses.flow import TimeConfig, flow_loss, mix, sample_sigma
 from training.pictures import grid, write_png
 from training.rollout import FEW_STEPS, pyramid_chunk, sample_chunk
@@ -61,10 +61,10 @@ class Judge:
         """`plan` samples through a pyramid; without one, `sample` does along `sigmas`."""
         self.context, self.world, self.codec_step = context, world, codec
         self.data = LatentSet.load(context.folder(held), context.device)
-        self.chunks, self.count = chunks, count
+        self.chunks, self.count = _fitting(chunks, self.data, held, windows.targets), count
         self.sigmas, self.sample, self.plan = tuple(sigmas), sample, plan
         self.windows = replace(windows, **PLAIN)
-        self.long = replace(self.windows, targets=windows.targets * chunks)
+        self.long = replace(self.windows, targets=windows.targets * self.chunks)
 
     @torch.no_grad()
     def figures(self, run: Run | None = None) -> dict[str, float]:
@@ -87,7 +87,7 @@ class Judge:
     def pyramid_figures(self, plan: SamplerPlan) -> dict[str, float]:
         """Error of the next chunk, sampled through a pyramid, over repeating the last latent."""
         draw = Draw(2, 0, self.context.device)
-        window = self.data.sample(self.count, self.windows, draw)
+        window = self._sample(self.windows, draw)
         truth = gather(self.data.latents, window.target)
         past = gather(self.data.latents, window.past)
         with self.context.autocast():
@@ -116,7 +116,7 @@ class Judge:
     def rollout(self) -> Run:
         """Truth, own continuation, and the last latent repeated: each [B, C, chunks * T, h, w]."""
         draw = Draw(2, 0, self.context.device)
-        window = self.data.sample(self.count, self.long, draw)
+        window = self._sample(self.long, draw)
         truth = gather(self.data.latents, window.target)
         past = gather(self.data.latents, window.past)
         still = past[:, :, -1:].expand_as(truth)
@@ -144,6 +144,12 @@ class Judge:
             return pyramid_chunk(self.world, given, noise, self.plan)
         return self.sample(self.world, given, noise, self.sigmas)
 
+    def _sample(self, config: WindowConfig, draw: Draw) -> Window:
+        """Windows after something: where a clip begins there is no last latent to repeat."""
+        window = self.data.sample(self.count, config, draw)
+        known = (window.past[:, -1] >= 0).nonzero().flatten()
+        return part_of(window, known.tolist(), known)
+
     @cached_property
     def codec(self) -> Codec:
         return open_codec(self.codec_step, self.context)
@@ -152,7 +158,7 @@ class Judge:
         """Rollouts under their truth, a frame of every other chunk, for looking at."""
         truth, made, _ = run or self.rollout()
         rows: list[np.ndarray] = []
-        for i in range(min(6, self.count)):
+        for i in range(min(6, len(truth))):
             rows += [self.frames(truth[i : i + 1]), self.frames(made[i : i + 1])]
         write_png(path, grid(rows))
 
@@ -165,3 +171,18 @@ class Judge:
         kept = video[:, self.codec.temporal - 1 :: 2 * self.codec.temporal]
         pixels = ((kept.clamp(-1, 1) + 1) * 127.5).round().byte()
         return pixels.permute(1, 2, 3, 0).cpu().numpy()
+
+
+def _fitting(chunks: int, data: LatentSet, held: str, targets: int) -> int:
+    """Chunks of a rollout that fit into half of the longest clip, so that most have a past."""
+    longest = int(data.lengths.max())
+    if longest < 2 * targets:
+        raise ValueError(
+            f"{held}: the longest clip has {longest} latents, and judging takes two chunks of "
+            f"{targets}; hold out longer clips"
+        )
+    fit = min(chunks, longest // targets // 2)
+    if fit < chunks:
+        short = f"{held}: clips of at most {longest} latents"
+        print(f"{short}, so rollouts are of {fit} chunks instead of {chunks}", flush=True)
+    return fit
