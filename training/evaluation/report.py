@@ -18,6 +18,7 @@ import numpy as np
 
 from training.evaluation.statistics import Figure
 from training.pictures import grid, write_png
+from training.trainer.rundir import write_json
 
 
 class Report:
@@ -60,7 +61,7 @@ class Report:
             "figures": kept("figures") | figures,
             "notes": kept("notes") | self.notes,
         }
-        path.write_text(json.dumps(body, indent=1))
+        write_json(path, body)
         return path
 
     def curve(

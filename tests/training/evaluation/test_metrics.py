@@ -1,9 +1,12 @@
 """Metrics against values computed by hand or by brute force."""
 
+import json
+
 import numpy as np
 import pytest
 
 from training.evaluation import metrics
+from training.evaluation.report import Report
 from training.evaluation.statistics import Figure, share
 
 RNG = np.random.default_rng(0)
@@ -108,3 +111,19 @@ def test_noise_is_its_own_size_and_flicker_is_not_smooth() -> None:
     steady = (np.arange(10)[:, None, None, None] * 5 * np.ones((1, 8, 8, 3))).astype(np.uint8)
     flicker = steady + (60 * (np.arange(10) % 2)[:, None, None, None]).astype(np.uint8)
     assert metrics.smoothness(steady) == 60 > 20 > metrics.smoothness(flicker)
+
+
+def test_a_full_disk_leaves_the_figures_of_before(tmp_path, monkeypatch):
+    """They may be of hours."""
+    report = Report(tmp_path)
+    report.note("drift.hours", 3)
+    path = report.save(pack_hash="a")
+
+    def full(at, _text):
+        at.open("w").close()
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="space"):
+        patch.setattr(type(path), "write_text", full)
+        report.save(pack_hash="a")
+    assert json.loads(path.read_text())["notes"] == {"drift.hours": 3}
