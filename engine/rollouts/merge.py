@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from engine.rollouts.latents import moved, stored_batches
 from engine.rollouts.layout import Layout, Part, read_record, write_record
 from engine.rollouts.lock import FolderLock
-from engine.rollouts.publish import NewEpisode, NewPart, publish_part
+from engine.rollouts.publish import NewEpisode, NewPart, publish_part, read_tasks
 from engine.rollouts.reader import Episode, RolloutDataset
 from engine.rollouts.repair import repair
 from engine.rollouts.spec import RolloutSpec
@@ -168,9 +168,12 @@ def _publish(layout: Layout, group: list[_Piece]) -> int:
     origins, rows, episodes = {}, [], []
     for piece in group:
         origins[piece.source.keys[piece.number]] = first + len(episodes)
-        table = pq.read_table(Layout(piece.source.data.root).data(piece.number))
+        here = Layout(piece.source.data.root)
+        table = pq.read_table(here.data(piece.number))
         rows.append(table.select([c.name for c in spec.columns]))
-        episodes += [_moved(piece.source, e, before | origins) for e in piece.episodes]
+        texts = list(read_tasks(here))
+        prompts = [texts[i] for i in table["task_index"].to_pylist()]
+        episodes += [_moved(piece.source, e, prompts, before | origins) for e in piece.episodes]
     publish_part(
         layout,
         NewPart(
@@ -194,10 +197,14 @@ def _latents(group: Sequence[_Piece]) -> Iterator[pa.RecordBatch]:
         before += len(piece.episodes)
 
 
-def _moved(source: _Source, episode: Episode, origins: Mapping[str, int]) -> NewEpisode:
+def _moved(
+    source: _Source, episode: Episode, prompts: Sequence[str], origins: Mapping[str, int]
+) -> NewEpisode:
+    """An episode with its parent in the target's numbers; `prompts` are those of its part. A
+    dataset that is asked for columns keeps the file open, which is too many for all sources."""
     return NewEpisode(
         header=replace(episode.header, parent=source.parent(episode, origins)),
-        prompts=source.data.columns(episode.index)["prompt"].tolist(),
+        prompts=prompts[episode.row : episode.row + episode.length],
         complete=episode.complete,
         state=source.data.state(episode.index),
     )

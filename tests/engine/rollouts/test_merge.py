@@ -5,6 +5,7 @@ import time
 from dataclasses import replace
 
 import numpy as np
+import psutil
 import pytest
 
 from engine.rollouts.layout import Layout, read_record, write_record
@@ -107,6 +108,20 @@ def test_a_merge_from_before_digests_is_not_repeated(tmp_path):
     _record(tmp_path / "a", seed=1, parent=(0, 2))
     merge(tmp_path / "all", [("a", tmp_path / "a")])
     assert _seeds_and_parents(tmp_path / "all") == [(0, None), (1, (0, 2))]
+
+
+def test_sources_by_the_thousand_need_no_open_file_each(tmp_path):
+    _record(tmp_path / "a")
+    names = [f"copy-{k}" for k in range(6)]
+    for name in names:
+        shutil.copytree(tmp_path / "a", tmp_path / name)
+    opened = []
+    merge(
+        tmp_path / "all", [(name, tmp_path / name) for name in names], part_bytes=1,
+        on_part=lambda episodes: opened.append(psutil.Process().num_fds()),
+    )  # fmt: skip
+    assert len(set(opened)) == 1, "as many open files after the last as after the first"
+    assert len(RolloutDataset.open(tmp_path / "all").episodes) == 6
 
 
 def test_what_does_not_fit_leaves_nothing_behind(tmp_path):
