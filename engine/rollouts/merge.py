@@ -74,13 +74,15 @@ def merge(
     part_bytes: int = PART_BYTES,
     on_part: Callable[[int], None] = lambda episodes: None,
 ) -> None:
-    """Append the episodes of (name, folder) sources in order; what is there already is skipped.
+    """Append the episodes of (name, folder) sources in order; what is there already is skipped,
+    and so is the target itself among the sources, where `runs/*` names it.
 
     A source of another spec is a ValueError before anything is written.
     """
-    opened = [_open(name, path) for name, path in dict.fromkeys(sources)]
-    layout = Layout(target)
-    spec = read_record(layout)[0] if layout.record.exists() else opened[0].data.spec
+    layout, whole = Layout(target), target.resolve()
+    opened = [_open(n, path) for n, path in dict.fromkeys(sources) if path.resolve() != whole]
+    begun = layout.record.exists() or not opened
+    spec = read_record(layout)[0] if begun else opened[0].data.spec
     _refuse_others(spec, opened, target)
     target.mkdir(parents=True, exist_ok=True)
     lock = FolderLock(layout.lock)

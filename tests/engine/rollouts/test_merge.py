@@ -124,6 +124,17 @@ def test_sources_by_the_thousand_need_no_open_file_each(tmp_path):
     assert len(RolloutDataset.open(tmp_path / "all").episodes) == 6
 
 
+def test_a_target_among_its_sources_is_not_doubled(tmp_path):
+    """As in `helios rollouts merge runs/all runs/*`, the second time."""
+    target = tmp_path / "all"
+    with pytest.raises(ValueError, match="is not a recording"):
+        merge(target, [("all", target)])
+    for seed in range(2):
+        _record(tmp_path / f"night-{seed}", seed=seed)
+        merge(target, [(path.name, path) for path in sorted(tmp_path.iterdir())])
+    assert _seeds_and_parents(target) == [(0, None), (1, None)]
+
+
 def test_what_does_not_fit_leaves_nothing_behind(tmp_path):
     _record(tmp_path / "a", seed=0)
     record_dataset(tmp_path / "posed", [1])
