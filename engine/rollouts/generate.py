@@ -11,7 +11,10 @@ machines the folder must be on a disk that they share.
 
 import json
 import multiprocessing
+import os
 import shutil
+import signal
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -128,18 +131,31 @@ def _with_processes(shards: Path, config: GenerateConfig, workers: int) -> Itera
     context, failures = multiprocessing.get_context("spawn"), 0
     while left := missing_shards(shards, config):
         before = len(left)
+        pool = ProcessPoolExecutor(
+            min(workers, before), mp_context=context, initializer=_end_with_the_run
+        )
         try:
-            with ProcessPoolExecutor(min(workers, before), mp_context=context) as pool:
-                jobs = [pool.submit(make_shard, shards, config, n) for n in left]
-                for future in as_completed(jobs):
-                    future.result()
-                    yield config.shards - len(missing_shards(shards, config))
+            jobs = [pool.submit(make_shard, shards, config, n) for n in left]
+            for future in as_completed(jobs):
+                future.result()
+                yield config.shards - len(missing_shards(shards, config))
         except BrokenProcessPool:
             progress = len(missing_shards(shards, config)) < before
             failures = 0 if progress else failures + 1
             if failures == PATIENCE:
                 raise OSError("the workers keep dying; is there enough memory?") from None
+        finally:
+            pool.shutdown(cancel_futures=True)  # a run that ends early begins no more shards
     yield config.shards
+
+
+def _end_with_the_run() -> None:
+    """A worker would go on with the next shard after Ctrl-C, and wait for ever for a run that was
+    killed, with its world in memory."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    run = multiprocessing.parent_process()
+    assert run is not None, "a worker has a parent"
+    threading.Thread(target=lambda: (run.join(), os._exit(1)), daemon=True).start()
 
 
 def _with_ray(shards: Path, config: GenerateConfig, workers: int) -> Iterator[int]:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -130,6 +131,50 @@ def _generate_and_kill_a_worker(tmp_path, how):
     finally:
         run.kill()
     _check(tmp_path / "a", chunks=10)
+
+
+STALLING = """
+import os, time
+from pathlib import Path
+
+def policy(spec, seed):
+    Path(f"{folder}/worker-{os.getpid()}").touch()
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("how", ["killed", "interrupted"])
+def test_workers_end_with_their_run(tmp_path, how):
+    """Ctrl-C reaches the workers too, and none of them begins another shard."""
+    import psutil
+
+    (tmp_path / "run.py").write_text(SCRIPT)
+    (tmp_path / "policy.py").write_text(STALLING.replace("{folder}", str(tmp_path)))
+    policy = str(tmp_path / "policy.py")
+    config = json.dumps({"pack": "null", "policy": policy, "episodes": 4, "batch": 1})
+    run = subprocess.Popen(
+        [sys.executable, str(tmp_path / "run.py"), str(tmp_path / "a"), config, "processes"],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}, start_new_session=True,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        until = time.monotonic() + 120
+        while len(begun := list(tmp_path.glob("worker-*"))) < 2:
+            assert run.poll() is None and time.monotonic() < until, "no two workers began"
+            time.sleep(0.05)
+        workers = [psutil.Process(int(path.name.removeprefix("worker-"))) for path in begun]
+        if how == "killed":
+            run.kill()
+        else:
+            os.killpg(run.pid, signal.SIGINT)
+        run.wait(timeout=60)
+        for worker in workers:
+            while worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE:
+                assert time.monotonic() < until, "a worker goes on"
+                time.sleep(0.05)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(run.pid, signal.SIGKILL)
 
 
 def _kill_a_worker(run, root, how):
