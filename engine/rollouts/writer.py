@@ -225,7 +225,9 @@ class RolloutWriter:
     def __enter__(self) -> "RolloutWriter":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._header = None  # the open episode is kept as one that was cut off
         self.close()
 
     def _join(self, spec: RolloutSpec) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import av.error
 import numpy as np
 
+from engine.rollouts.layout import Layout
 from engine.rollouts.reader import Episode, RolloutDataset
 
 BINS = 9
@@ -91,15 +92,19 @@ def _bar(histogram: tuple[int, ...]) -> str:
 
 
 def problems(dataset: RolloutDataset) -> Iterator[str]:
-    """Everything that keeps an episode from being used, in words."""
+    """Everything that keeps an episode from being used, in words. One that was cut off is short,
+    and of use."""
+    if Layout(dataset.root).journal.exists():
+        yield (
+            "a recording is going on or was interrupted; after a crash, "
+            "`helios rollouts check --repair` closes it"
+        )
     for episode in dataset.episodes:
         yield from _problems_of(dataset, episode)
 
 
 def _problems_of(dataset: RolloutDataset, episode: Episode) -> Iterator[str]:
     name = f"episode {episode.index}"
-    if not episode.complete:
-        yield f"{name} was cut off by a crash; `helios rollouts check --repair` closes it"
     try:
         window = dataset.read(episode.index)
     except (ValueError, OSError, av.error.FFmpegError) as error:

@@ -113,6 +113,22 @@ def test_a_second_writer_is_refused(tmp_path):
         RolloutWriter.open(tmp_path / "a", small_spec())
 
 
+def test_an_episode_that_an_error_breaks_off_is_not_complete(tmp_path):
+    world = small_world()
+    with (
+        pytest.raises(KeyboardInterrupt),
+        RolloutWriter.open(tmp_path / "a", small_spec(world)) as writer,
+    ):
+        record_episode(writer, world, chunks=2)
+        actions = world.info.spec.zeros(CHUNK)
+        writer.begin_episode(prompt="", seed=1)
+        frames = np.zeros((CHUNK, HEIGHT, WIDTH, 3), np.uint8)
+        writer.write(frames, actions, actions, prompt="", chunk=0)
+        raise KeyboardInterrupt
+    found = RolloutDataset.open(tmp_path / "a").episodes
+    assert [(e.length, e.complete) for e in found] == [(2 * CHUNK, True), (CHUNK, False)]
+
+
 def test_a_folder_of_other_things_is_refused(tmp_path):
     (tmp_path / "thesis.txt").write_text("no")
     with pytest.raises(ValueError, match="no recording"):

@@ -45,11 +45,13 @@ def test_a_killed_recording_is_resumed_to_what_a_whole_one_is(tmp_path) -> None:
     assert [e.complete for e in before.episodes] == [True, False]
     assert before.episodes[0].length == FRAMES
     assert before.episodes[1].length >= 20, "of 40: at most the last chunk is missing"
+    assert main(["clips", "check", str(root)]) == 1
     assert main([*command, *_options(root, episodes=3)]) == 0
     assert main([*command, *_options(tmp_path / "whole", episodes=3)]) == 0
     resumed, whole = RolloutDataset.open(root), RolloutDataset.open(tmp_path / "whole")
     assert [e.complete for e in resumed.episodes] == [True, False, True, True]
     assert not Layout(root).journal.exists()
+    assert main(["clips", "check", str(root)]) == 0, "an episode that was cut off is of use"
     for number, episode in ((0, 0), (1, 1), (2, 1), (3, 2)):
         one, other = resumed.read(number), whole.read(episode)
         length = len(one.frames)

@@ -76,6 +76,27 @@ def test_every_frame_has_its_own_prompt_and_a_row_of_one_channel(tmp_path, monke
     assert summarise(dataset).frames == 40
 
 
+def test_ctrl_c_leaves_an_episode_that_is_recorded_again(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("gymnasium.make", lambda *_, **__: Talker())
+    body = {"env": "X-v0", "fps": 10, "channels": [{"name": "use", "kind": "button"}]}
+    mapping = parse(body | {"discrete": [{}, {"use": 1}]}, "x")
+    config = RecordConfig(out=str(tmp_path / "clips"), episodes=2, frames=40)
+    asked = []
+
+    def player(_, frame):
+        asked.append(frame)
+        if len(asked) == 40 + 30:
+            raise KeyboardInterrupt
+        return np.ones(1, np.float32)
+
+    with pytest.raises(KeyboardInterrupt):
+        record(mapping, config, player=player)
+    record(mapping, config, player=player)
+    found = RolloutDataset.open(tmp_path / "clips").episodes
+    assert [(e.header.seed, e.complete) for e in found] == [(0, True), (1, False), (1, True)]
+    assert [e.length for e in found] == [40, 26, 40], "chunks that were whole, and nothing else"
+
+
 def test_clips_of_another_game_are_refused(tmp_path) -> None:
     config = RecordConfig(out=str(tmp_path / "clips"), episodes=1, frames=10)
     record(load_mapping("car-racing"), config)
