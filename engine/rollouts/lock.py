@@ -22,6 +22,8 @@ class FolderLock:
             ) from None
 
     def release(self) -> None:
+        """Frees the lock by name: a process forked meanwhile holds the file open too."""
+        _unlock(self._file.fileno())
         self._file.close()
 
 
@@ -30,8 +32,14 @@ if os.name == "nt":
 
     def _lock(descriptor: int) -> None:
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+    def _unlock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
 else:
     import fcntl
 
     def _lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _unlock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)

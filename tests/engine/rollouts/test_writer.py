@@ -1,6 +1,7 @@
 """The writer: what it stores, what it refuses, and that any length and any text survive."""
 
 import json
+import os
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -111,6 +112,13 @@ def test_a_second_writer_is_refused(tmp_path):
         pytest.raises(ValueError, match="being written by another process"),
     ):
         RolloutWriter.open(tmp_path / "a", small_spec())
+
+
+def test_a_process_forked_meanwhile_does_not_hold_the_folder(tmp_path):
+    with RolloutWriter.open(tmp_path / "a", small_spec()) as writer:
+        inherited = os.dup(writer._lock._file.fileno())  # what a fork does with every open file
+    RolloutWriter.open(tmp_path / "a", small_spec()).close()
+    os.close(inherited)
 
 
 def test_an_episode_that_an_error_breaks_off_is_not_complete(tmp_path):
