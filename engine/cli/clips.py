@@ -52,7 +52,7 @@ def _import(args: argparse.Namespace) -> int:
     progress = Counting("import", "clips")
     frames = write_clips(clips, config, layout=args.layout, progress=progress)
     progress.close()
-    print(f"{len(clips)} clips, {frames} frames imported into {args.out}")
+    print(f"{len(clips)} clips, {frames} new frames imported into {args.out}")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shutil
 from fractions import Fraction
 
 import av
@@ -58,6 +59,24 @@ def test_imported_clips_are_a_data_set(keyboard_folder, tmp_path) -> None:
     assert window.frames.shape == (FRAMES, 32, 48, 3)
     assert window.frames[20].mean() == pytest.approx(160, abs=6)
     assert set(window.prompts) == {"a game"}
+
+
+def test_an_import_that_was_stopped_goes_on(keyboard_folder, tmp_path) -> None:
+    for name, frames in (("b", 30), ("c", 12)):
+        make_video(keyboard_folder / f"{name}.mp4", frames=frames)
+        shutil.copy(keyboard_folder / "a.npy", keyboard_folder / f"{name}.npy")
+    config = ImportConfig(out=str(tmp_path / "out"), height=32, width=48)
+    clips = keyboard_mouse.find(keyboard_folder)
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_clips(clips, config, layout="x", progress=stop)
+    for new in (24 + 12, 0):
+        assert write_clips(clips, config, layout="x") == new
+        found = RolloutDataset.open(config.out).episodes
+        assert [e.header.extra["video"] for e in found] == ["a.mp4", "b.mp4", "c.mp4"]
 
 
 class Harm:

@@ -1,7 +1,8 @@
 """What an importer hands over: clips with frames, actions and a caption; and writing them down.
 
 Every layout becomes a list of `SourceClip` first and goes through one door into a data set, so
-that what a file lacks is said the same way everywhere.
+that what a file lacks is said the same way everywhere. A clip that is there as a whole is not
+imported again: an import that was stopped goes on where it ended.
 
 F frames, A channels, H W pixels.
 """
@@ -9,12 +10,14 @@ F frames, A channels, H W pixels.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from hashlib import blake2b
 from pathlib import Path
 
 import av
 import numpy as np
 from av.error import FFmpegError
 
+from engine.rollouts.reader import RolloutDataset
 from engine.rollouts.spec import RolloutSpec
 from engine.rollouts.writer import RolloutWriter
 from helios_core.actions import ActionSpec
@@ -58,7 +61,7 @@ def write_clips(
     layout: str,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> int:
-    """All clips into one data set; returns the frames written."""
+    """All clips into one data set but those that it has; returns the frames written."""
     if not clips:
         raise ValueError(f"no clips in the layout {layout} were found there")
     first = clips[0]
@@ -77,17 +80,32 @@ def write_clips(
     )
     total = 0
     with RolloutWriter.open(config.out, spec) as writer:
+        whole = [e for e in RolloutDataset.open(config.out).episodes if e.complete]
+        there = {e.header.extra.get("digest") for e in whole}
         for number, clip in enumerate(clips):
-            total += _write(writer, clip, config)
-            writer.raise_if_failed()
+            digest = _digest(clip, config)
+            if digest not in there:
+                total += _write(writer, clip, config, digest)
+                writer.raise_if_failed()
             progress(number + 1, len(clips))
     return total
 
 
-def _write(writer: RolloutWriter, clip: SourceClip, config: ImportConfig) -> int:
+def _digest(clip: SourceClip, config: ImportConfig) -> str:
+    """What a clip holds, in 16 digits: names of videos are often all the same."""
+    found = blake2b((clip.caption or config.prompt).encode(), digest_size=8)
+    found.update(np.ascontiguousarray(clip.actions).data)
+    with clip.video.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()
+
+
+def _write(writer: RolloutWriter, clip: SourceClip, config: ImportConfig, digest: str) -> int:
     values = clip.spec.clip(clip.actions)
     prompt = clip.caption or config.prompt
-    writer.begin_episode(prompt=prompt, seed=0, extra={"video": clip.video.name})
+    facts = {"video": clip.video.name, "digest": digest}
+    writer.begin_episode(prompt=prompt, seed=0, extra=facts)
     done = 0
     for pictures in _chunks(clip.video, config.height, config.width):
         pictures = pictures[: len(values) - done]
