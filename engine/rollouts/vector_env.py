@@ -14,6 +14,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, iterate
 
@@ -53,19 +54,25 @@ class WorldVectorEnv(VectorEnv):
         self.single_action_space = self._rows[0].actions.space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
+        self._draws = [seeding.np_random()[0] for _ in range(num_envs)]
+        """Per world: the seeds of its next episodes, as a single environment draws them."""
         self._ended = np.zeros(num_envs, bool)
         self._options: dict[str, Any] = {}
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """All worlds anew. An int seed gives world i the seed + i; options as of `WorldEnv`."""
+        """All worlds anew. An int seed gives world i the seed + i; options as of `WorldEnv`.
+
+        What a world's later episodes are follows from its own seed, as in `WorldEnv`."""
         super().reset(seed=seed if isinstance(seed, int) else None)
         if seed is None or isinstance(seed, int):
             seed = [None if seed is None else seed + i for i in range(self.num_envs)]
         self._options = dict(options or {})
-        for row, own in zip(self._rows, seed, strict=True):
-            row.begin(self._draw() if own is None else own, self._options)
+        for i, (row, own) in enumerate(zip(self._rows, seed, strict=True)):
+            if own is not None:
+                self._draws[i], _ = seeding.np_random(int(own))
+            row.begin(self._draw(i) if own is None else own, self._options)
         self._ended[:] = False
         self._advance(self._rows, [self._still] * self.num_envs)
         firsts = [row.first() for row in self._rows]
@@ -77,9 +84,8 @@ class WorldVectorEnv(VectorEnv):
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict]:
         """Time goes on in every world; those that ended at the last step begin anew instead."""
         begun = self._ended.copy()
-        for row, again in zip(self._rows, begun, strict=True):
-            if again:
-                row.begin(self._draw(), self._options)
+        for i in np.flatnonzero(begun):
+            self._rows[i].begin(self._draw(i), self._options)
         chosen = [
             self._still if again else row.actions.values(action)
             for row, again, action in zip(
@@ -136,8 +142,8 @@ class WorldVectorEnv(VectorEnv):
     def _still(self) -> np.ndarray:
         return self.world.info.spec.zeros(self.world.info.chunk_frames)
 
-    def _draw(self) -> int:
-        return int(self.np_random.integers(2**31))
+    def _draw(self, i: int) -> int:
+        return int(self._draws[i].integers(2**31))
 
     def _advance(self, rows: list[EnvLine], actions: list[np.ndarray]) -> None:
         if not rows:

@@ -344,6 +344,17 @@ def test_ended_worlds_begin_anew_at_the_next_step():
     assert chunks == [(1, False), (2, True), (0, False), (1, False)]
 
 
+@pytest.mark.parametrize("seed", [3, [3, 4]], ids=["one", "each"])
+def test_what_begins_anew_follows_from_a_worlds_own_seed(seed):
+    single = [make() for _ in range(2)]
+    [env.reset(seed=3 + i) for i, env in enumerate(single)]
+    later = [[env.reset()[1]["seed"] for _ in range(2)] for env in single]
+    envs = make_vec(2, max_steps=1)
+    envs.reset(seed=seed)
+    begun = [envs.step(envs.action_space.sample())[4]["seed"].tolist() for _ in range(4)]
+    assert np.transpose(begun[1::2]).tolist() == later
+
+
 def test_vector_states_copy_one_moment_to_every_world():
     envs = make_vec(3).unwrapped
     envs.reset(seed=0)
