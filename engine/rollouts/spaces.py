@@ -55,16 +55,22 @@ class Actions:
         if self._kind == "nothing":
             return spec.zeros(self._frames)
         if self._kind == "discrete":
+            if not 0 <= int(action) < len(self.presets):
+                raise ValueError(f"action {action}: choose 0 to {len(self.presets) - 1}")
             return spec.build(self._frames, **list(self.presets.values())[int(action)])
         if self._kind == "dict":
+            if set(action) != set(spec.names):
+                names = ", ".join(spec.names)
+                raise ValueError(f"the action names {', '.join(action)}; it takes {names}")
             row = np.array([np.asarray(action[name], np.float32).item() for name in spec.names])
-        elif self._kind == "normalised":
-            scale = np.array([c.scale for c in spec.channels], np.float32)
-            button = np.array([c.kind == "button" for c in spec.channels])
-            signed = np.asarray(action, np.float32)
-            row = np.where(button, signed > 0, signed * scale)
         else:
             row = np.asarray(action, np.float32)
+            if row.shape != self.space.shape:
+                raise ValueError(f"the action has shape {row.shape}; it takes {self.space.shape}")
+        if self._kind == "normalised":
+            scale = np.array([c.scale for c in spec.channels], np.float32)
+            button = np.array([c.kind == "button" for c in spec.channels])
+            row = np.where(button, row > 0, row * scale)
         if not np.isfinite(row).all():
             raise ValueError(f"the action {action} is not finite")
         shape = (self._frames, spec.size)
@@ -92,7 +98,7 @@ class Pictures:
         if self._stack == 1:
             return newest[-1].copy()
         missing = self._stack - len(newest)
-        return np.concatenate([np.repeat(newest[:1], missing, 0), newest]) if missing else newest
+        return np.concatenate([np.repeat(newest[:1], missing, 0), newest])
 
     def _resize(self, frame: np.ndarray) -> np.ndarray:
         height, width = self._size

@@ -103,6 +103,33 @@ def test_spaces_speak_of_the_same_actions():
         np.testing.assert_allclose(env.unwrapped._line.actions.values(action), wanted, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("kind", "action", "message"),
+    [
+        ("box", 0.5, "has shape"),
+        ("box", [0.5], "has shape"),
+        ("box", [np.nan] * 6, "not finite"),
+        ("normalised", [0.5], "has shape"),
+        ("track", [0.5] * 6, "has shape"),
+        ("discrete", -1, "choose 0 to 7"),
+        ("discrete", 8, "choose 0 to 7"),
+        ("dict", {"jump": 1}, "the action names jump; it takes move_forward"),
+    ],
+)
+def test_an_action_that_is_none_of_the_space_is_refused(kind, action, message):
+    env = make(actions=kind)
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match=message):
+        env.step(action)
+
+
+def test_an_action_with_a_channel_too_many_is_refused():
+    env = make(actions="dict")
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="move_foward; it takes"):
+        env.step(env.action_space.sample() | {"move_foward": 1})
+
+
 def test_observations_stack_and_shrink():
     env = make(stack=6, size=(16, 24))
     first, _ = env.reset(seed=0)
@@ -110,6 +137,15 @@ def test_observations_stack_and_shrink():
     np.testing.assert_array_equal(first[0], first[2]), "the oldest is repeated"
     second = env.step(env.action_space.sample())[0]
     np.testing.assert_array_equal(second[:2], first[-2:])
+
+
+def test_an_observation_belongs_to_who_got_it():
+    env = make(stack=2)
+    env.reset(seed=0)
+    observation = env.step(env.action_space.sample())[0]
+    before = env.render()
+    observation //= 2
+    np.testing.assert_array_equal(env.render(), before)
 
 
 def test_states_branch_and_repeat():
