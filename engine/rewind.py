@@ -13,6 +13,7 @@ there. Chunks have serial numbers along the line, without gaps.
 
 import threading
 from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -66,6 +67,8 @@ class RewindStore:
         """Forgotten reels. A system takes its time to free a large file: `settle` closes them."""
         self._cursor: tuple[int, int] | None = None
         """The chunk on disk that was looked for last, and where it begins on its tape."""
+        self._named: Mapping[str, Any] = {}
+        """What the newest chunk on disk knew by name, for all of them: older ones knew less."""
         self._spilled = 0
         self._lost = 0
         self._lock = threading.Lock()
@@ -119,7 +122,7 @@ class RewindStore:
             else:
                 return None
         if chunk is None:
-            return _unpack(self._world, record)
+            return replace(_unpack(self._world, record), named=self._named)
         return replace(chunk, frames=self._world.decode(chunk.state_after, chunk.latents))
 
     def last_frame(self, serial: int) -> FrameId | None:
@@ -155,7 +158,7 @@ class RewindStore:
 
     def _spill(self, header: dict[str, Any], body: bytes) -> None:
         """Move the oldest chunk of the memory to disk; a full disk costs the older past."""
-        self._recent.popleft()
+        self._named = self._recent.popleft().named
         self._spilled += 1
         self._cursor = None
         try:

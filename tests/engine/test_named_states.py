@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from engine.director import Cut, LatchContext, LatchPlan, LoadState, PassThrough, SaveState
-from engine.input.events import Command, KeyEvent
+from engine.input.events import Command, InputWindow, KeyEvent
 from engine.maker import ChunkMaker, Named, Place
 from engine.named_states import pack_moments, unpack_moments
 from engine.opening import OpeningConfig, open_play
+from engine.rewind import RewindConfig, RewindStore
 from engine.session_file import InputHistory, SavedSession, read_session, write_session
 from helios_core.null_world import NullWorld
 from tests.engine.playing import play
@@ -54,6 +55,23 @@ def test_a_session_keeps_only_what_was_saved_by_the_chunk_on_the_screen(tmp_path
     saved = read_session(path)
     assert run.world.load_state(saved.state).chunk == 5, "the sixth chunk was in the making"
     assert saved.named == ()
+
+
+def test_a_chunk_that_is_rewound_to_from_the_disk_knows_the_names(tmp_path):
+    """F5 while Backspace is held keeps what the scene had saved, however far back."""
+    world = NullWorld(chunk_frames=4)
+    maker = ChunkMaker(world, Camping())
+    maker.jump(Place(state=world.start(seed=0)))
+    store = RewindStore(world, RewindConfig(memory_seconds=0.4, folder=tmp_path))
+    nothing = InputWindow(requested=world.info.spec.zeros(4))
+    for _ in range(11):
+        chunk = maker.begin(nothing, typed_prompt=None, now=0.0).finish()
+        store.remember(chunk)
+    store.settle()
+    again = store.at(7)
+    assert again is not None and again.index == 7, "of eleven, two are in memory"
+    assert again.named == chunk.named and set(again.named) == {"camp"}
+    store.close()
 
 
 CAMP = """
