@@ -125,8 +125,9 @@ def _minari(data: RolloutDataset, out: Path) -> Iterator[int]:
             _images(group, "observations", data, e.index)
             group["actions"] = rows.get("action", np.zeros((e.length, 0), np.float32))[1:]
             group["rewards"] = rows.get("next.reward", np.zeros(e.length, np.float32))[1:]
-            group["terminations"] = rows.get("next.done", np.zeros(e.length, bool))[1:]
-            group["truncations"] = np.arange(count) == count - 1
+            ended = rows.get("next.done", np.zeros(e.length, bool))[1:]
+            group["terminations"] = ended
+            group["truncations"] = (np.arange(count) == count - 1) & ~ended
             steps += count
             yield e.index + 1
     metadata = {

@@ -13,10 +13,13 @@ from engine.rollouts.check import check
 from engine.rollouts.export import export
 from engine.rollouts.layout import Layout
 from engine.rollouts.reader import RolloutDataset
+from engine.rollouts.recorder import OUTCOME
 from engine.rollouts.writer import RolloutWriter
 from engine.video import read_image
 from tests.engine.rollouts.scenes import (
     CHUNK,
+    HEIGHT,
+    WIDTH,
     record_dataset,
     record_episode,
     small_spec,
@@ -109,6 +112,24 @@ def test_minari_opens_an_export(root, tmp_path, monkeypatch):
     np.testing.assert_array_equal(episode.observations, window.frames)
     np.testing.assert_array_equal(episode.actions, window.applied[1:])
     assert dataset.total_episodes == 2 and episode.truncations[-1]
+
+
+def test_an_episode_that_came_to_its_end_is_not_truncated(tmp_path):
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed")
+    pytest.importorskip("minari", reason="minari is not installed")
+    spec = small_spec(extras=OUTCOME)
+    actions, frames = spec.actions.zeros(CHUNK), np.zeros((CHUNK, HEIGHT, WIDTH, 3), np.uint8)
+    with RolloutWriter.open(tmp_path / "a", spec) as writer:
+        for done in (True, False):
+            ends = np.arange(CHUNK) == (CHUNK - 1 if done else CHUNK)
+            outcome = {"next.reward": np.zeros(CHUNK), "next.done": ends}
+            writer.begin_episode(prompt="", seed=0)
+            writer.write(frames, actions, actions, prompt="", chunk=0, extra=outcome)
+            writer.end_episode()
+    export(RolloutDataset.open(tmp_path / "a"), tmp_path / "out", "minari")
+    with h5py.File(tmp_path / "out/data/main_data.hdf5") as file:
+        ends = [(file[e]["terminations"][-1], file[e]["truncations"][-1]) for e in sorted(file)]
+    assert ends == [(True, False), (False, True)]
 
 
 def test_merge_joins(root, tmp_path, capsys):
