@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--episode", type=int, metavar="N", help="one episode (default: all, or 0 for a change)")
     add("--pack", default="", help="the pack it was recorded with, if not found by its name")
     add("--device", default="cpu", help="cpu or cuda")
-    add("--verify", action="store_true", help="fail unless every frame is the same, bit for bit")
+    add("--verify", action="store_true", help="fail if a frame differs under the same fingerprint")
     add("--edit", type=Path, metavar="FILE.yaml", help="make it again with these edits")
     add("--actions", type=Path, metavar="FILE", help="... with these actions, .npy or .csv")
     add("--from", type=int, metavar="FRAME", dest="frame", help="frame at which a change begins")

@@ -1,4 +1,4 @@
-"""Is a dataset whole? Counts, numbers, videos and hashes of every part, without changing anything.
+"""Is a dataset whole? Counts, numbers, videos and states of every part, without changing anything.
 
 for problem in check(Path("runs/first")): print(problem)
 """

@@ -83,6 +83,8 @@ class RolloutDataset:
         journal = _live_journal(self._layout)
         self.spec, parts = read_record(self._layout)
         self._tasks = list(read_tasks(self._layout))
+        if parts and not self._tasks:
+            raise ValueError(f"{self._layout.tasks} is missing: the copy is not whole")
         published = journal is not None and any(p.number == journal.part for p in parts)
         self._journal = None if published else journal
         episodes = [e for p in parts for e in self._published(p)]

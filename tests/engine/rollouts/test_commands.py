@@ -49,6 +49,7 @@ def test_check_finds_each_kind_of_damage(root, tmp_path, capsys):
         "rows cannot be read": lambda a: Layout(a).data(0).write_bytes(b"PAR1"),
         "start state cannot be read": lambda a: Layout(a).states(0).unlink(),
         "episodes cannot be read": lambda a: Layout(a).episodes(0).unlink(),
+        "tasks.parquet is missing": lambda a: Layout(a).tasks.unlink(),
     }
     for problem, harm in harms.items():
         broken = tmp_path / problem
