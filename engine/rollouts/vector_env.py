@@ -84,7 +84,7 @@ class WorldVectorEnv(VectorEnv):
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict]:
         """Time goes on in every world; those that ended at the last step begin anew instead."""
         begun = self._ended.copy()
-        for i in np.flatnonzero(begun):
+        for i in np.flatnonzero(begun).tolist():
             self._rows[i].begin(self._draw(i), self._options)
         chosen = [
             self._still if again else row.actions.values(action)
