@@ -30,7 +30,7 @@ from helios_core.plain import build
 from helios_core.residency.device import CudaDevice, Device
 from helios_core.residency.executor import Residency
 from helios_core.residency.plan import plan_residency
-from helios_core.residency.sizes import sizes_of, transformer_work
+from helios_core.residency.sizes import sizes_of, texts_kept, transformer_work
 from helios_core.sampling.plan import SamplerPlan
 from helios_core.views import Views
 from helios_core.world import Parts, WorldModel
@@ -156,6 +156,7 @@ def share(manifest: Manifest, modules: Mapping[str, Any], device: Device, free: 
         **networks,
         blocks=model.blocks,
         transformer_work=transformer_work(model.config, manifest.chunk_latents, rows, columns),
+        texts=texts_kept(model.config, modules["text_encoder"].max_tokens),
         pixels=manifest.height * manifest.width * frames_of(codec, manifest.chunk_latents),
         wan=manifest.codec.kind == "wan_codec",
     )

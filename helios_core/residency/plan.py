@@ -99,13 +99,14 @@ def _whole(sizes: Sizes) -> list[ResidencyPlan]:
             peak=body + max(with_text, works[1], codec + works[2]),
             moved_per_chunk=codec,
         ),
-        # The text encoder is so seldom needed that the other two may leave for it.
+        # The text encoder is so seldom needed that the transformer may leave for it; it stays for
+        # the codec, which is there all the time.
         ResidencyPlan(
             text_encoder="turns",
             transformer="turns",
             codec="stays",
             alone=True,
-            peak=codec + max(with_text, body + works[1], works[2]),
+            peak=codec + max(with_text, body + max(works[1:])),
         ),
         ResidencyPlan(
             text_encoder="turns",

@@ -8,6 +8,7 @@ from torch import nn
 
 from helios_core.config import TransformerConfig, tokens_per_frame
 from helios_core.residency.plan import Sizes
+from helios_core.text.cache import BLENDS_KEPT, HIDDEN_KEPT
 
 CODEC_BYTES_PER_PIXEL = 560
 """Working memory of the Wan codec in bf16 (4.0 GiB at 33 frames of 384x640)."""
@@ -32,6 +33,13 @@ def transformer_work(config: TransformerConfig, frames: int, rows: int, columns:
     return 2 * (noisy + history) * alive
 
 
+def texts_kept(config: TransformerConfig, tokens: int) -> int:
+    """What a prompt cache keeps of prompts of so many tokens, in 16 bits, whoever's turn it is."""
+    blends = BLENDS_KEPT + 1  # a new one is made before the oldest goes
+    keys_and_values = 2 * config.layers * config.dim
+    return 2 * tokens * (HIDDEN_KEPT * config.text_dim + blends * keys_and_values)
+
+
 def sizes_of(
     *,
     text_encoder: nn.Module,
@@ -39,18 +47,20 @@ def sizes_of(
     blocks: nn.ModuleList,
     codec: nn.Module,
     transformer_work: int,
+    texts: int,
     pixels: int,
     wan: bool,
 ) -> Sizes:
-    """Sizes of loaded (or meta) modules; `pixels` are those of a chunk."""
+    """Sizes of loaded (or meta) modules; `pixels` are those of a chunk, `texts` the bytes of
+    prompts that are there beside whatever works."""
     each = tuple(bytes_of(block) for block in blocks)
     per_pixel = CODEC_BYTES_PER_PIXEL if wan else TINY_BYTES_PER_PIXEL
     return Sizes(
         text_encoder=bytes_of(text_encoder),
-        text_encoder_work=TEXT_WORK if wan else 0,
+        text_encoder_work=(TEXT_WORK if wan else 0) + texts,
         trunk=bytes_of(transformer) - sum(each),
         blocks=each,
-        transformer_work=transformer_work,
+        transformer_work=transformer_work + texts,
         codec=bytes_of(codec),
-        codec_work=pixels * per_pixel,
+        codec_work=pixels * per_pixel + texts,
     )

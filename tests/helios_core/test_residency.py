@@ -15,10 +15,16 @@ from torch import nn
 
 from helios_core.packs.build import assemble, share
 from helios_core.packs.builtin import random_manifest, random_modules
+from helios_core.program import tensors_of
 from helios_core.residency.executor import Residency, linear
 from helios_core.residency.flat import Flat
 from helios_core.residency.plan import Sizes, plan_residency
-from helios_core.residency.sizes import bytes_of, sizes_of, transformer_work
+from helios_core.residency.sizes import (
+    TINY_BYTES_PER_PIXEL,
+    bytes_of,
+    sizes_of,
+    transformer_work,
+)
 
 GIB = 2**30
 BIG = Sizes(
@@ -175,6 +181,7 @@ def world_and_sizes(manifest):
         codec=modules["codec"],
         blocks=modules["transformer"].blocks,
         transformer_work=1000,
+        texts=0,
         pixels=0,
         wan=False,
     )
@@ -257,6 +264,44 @@ def test_the_device_holds_no_more_weights_than_planned():
         assert device.peak <= residency.plan.peak <= free
         needed.append(device.peak)
     assert needed == sorted(needed, reverse=True) and needed[-1] < needed[0]
+
+
+def test_every_part_that_works_has_its_room_in_every_plan():
+    """From plenty of memory downwards, each time just too little for the plan before."""
+    manifest = deep_manifest(layers=3)
+    works = {"text_encoder": 1_100_000, "transformer": 200_000, "codec": 900_000}
+    plans, free = [], 10**9
+    while True:
+        modules, sizes = world_and_sizes(manifest)
+        sizes = replace(sizes, **{f"{name}_work": size for name, size in works.items()})
+        try:
+            plan = plan_residency(sizes, free=free)
+        except ValueError:
+            break
+        device = FakeDevice(late=True)
+        residency = Residency(plan, modules, modules["transformer"].blocks, device)
+        for name in (*works, *works):
+            with residency.turn(name):
+                working = 0 if getattr(plan, name) == "host" else works[name]
+                assert device.held + working <= plan.peak + 2**15, (plan, name)  # alignment
+        plans.append((plan.text_encoder, plan.transformer, plan.codec, plan.alone))
+        free = plan.peak - 1
+    assert len(plans) >= 4
+
+
+def test_the_plan_has_room_for_the_prompts_that_are_kept():
+    manifest = deep_manifest()
+    modules = random_modules(manifest, dtype=torch.bfloat16)
+    weights = sum(bytes_of(module) for module in modules.values())
+    work = manifest.height * manifest.width * 4 * TINY_BYTES_PER_PIXEL
+    plan = share(manifest, modules, FakeDevice(late=True), 10**9).plan
+    world = assemble(manifest, {}, modules, device=torch.device("cpu"), dtype=torch.bfloat16)
+    state = world.start(seed=1, prompt="a meadow")
+    for i in range(6):
+        state, _ = world.generate(state, None, f"prompt {i}", crossfade=2)
+    caches = (world._prompts._hidden, world._prompts._blends)
+    kept = sum(x.nbytes for cache in caches for x in tensors_of(tuple(cache._items.values())))
+    assert plan.everything_stays and 0 < kept <= plan.peak - weights - work < 4 * kept
 
 
 def test_the_next_group_is_asked_for_before_this_one_computes():
