@@ -103,7 +103,9 @@ class WorldModel:
                 f"channels and the pack's spec names {info.spec.size}"
             )
         self.kept = config.kept_frames if config.multi_term_memory else 0
-        self._groups = max(1, -(-max(self.kept, parts.codec.context + 1) // parts.chunk_latents))
+        # What the model continues from, and what decoding the newest chunk reads.
+        needed = max(self.kept, parts.codec.context + parts.chunk_latents)
+        self._groups = -(-needed // parts.chunk_latents)
         self._prompts = PromptCache(
             parts.text_encoder, self._project, turn=lambda: parts.turn("text_encoder")
         )

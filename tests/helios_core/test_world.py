@@ -157,6 +157,21 @@ def test_chunk_by_chunk_decoding_equals_decoding_the_session(world):
     assert abs(whole.astype(int) - np.concatenate(pictures)).max() <= 1
 
 
+def test_a_history_shorter_than_a_chunk_leaves_no_seam():
+    """What decoding reads is kept even where the model itself looks back less far."""
+    manifest = random_manifest(chunk_latents=3)
+    config = {**manifest.transformer.config, "history_sizes": [1, 1, 1]}
+    short = make_world(chunk_latents=3, transformer=replace(manifest.transformer, config=config))
+    state, latents, frames = short.start(seed=1, prompt="a meadow"), [], []
+    for _ in range(3):
+        state, new = short.generate(state, walk(short))
+        latents.append(new)
+        frames.append(short.decode(state, new))
+    whole = short.parts.codec.decode(torch.cat(latents, 2), new=9)
+    pixels = whole[0].add(1).mul(127.5).round().clamp(0, 255).permute(1, 2, 3, 0)
+    assert np.abs(np.concatenate(frames) - pixels.numpy()).max() <= 1
+
+
 def test_the_anchor_is_the_first_frame_until_a_crossfade_completes(world):
     state = world.start(seed=1, prompt="a meadow")
     assert not state.anchored
