@@ -164,12 +164,14 @@ def load(blob: bytes, pack_hash: str, like: WorldState) -> WorldState:
                 moment=None if moment is None else moment.to(like.anchor),
             ),
         )
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError, ArithmeticError) as error:
         raise ValueError(f"this saved state is damaged: {error!r}") from error
 
 
 def _track(row: Any) -> PromptTrack:
     start, text, step, length = row
+    if not isinstance(text, str):
+        raise ValueError(f"its prompt is {text!r}")
     if int(length) < 1 or int(step) < 0:
         raise ValueError(f"its crossfade is at chunk {step} of {length}")
     blend = tuple((str(old), float(weight)) for old, weight in start)
@@ -182,5 +184,5 @@ def _metadata(blob: bytes) -> dict[str, str]:
         (size,) = struct.unpack_from("<Q", blob)
         header = json.loads(blob[8 : 8 + size])
         return dict(header.get("__metadata__", {}))
-    except (struct.error, ValueError, AttributeError, TypeError) as error:
+    except (struct.error, ValueError, AttributeError, TypeError, RecursionError) as error:
         raise ValueError("this is not a saved state: its header cannot be read") from error

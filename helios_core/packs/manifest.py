@@ -210,14 +210,24 @@ def check_name(name: str) -> None:
         raise ValueError(f"pack name {name!r}: begin with a letter or digit")
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads no aliases: a few lines of them unfold into any number of values."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise yaml.MarkedYAMLError(problem="aliases are not read here", problem_mark=mark)
+        return super().compose_node(parent, index)
+
+
 def read(folder: Path) -> Manifest:
     """The manifest of a pack's folder; every mistake is a ValueError that names the file."""
     path = folder / FILE
     if not path.is_file():
         raise ValueError(f"{folder} is no pack: it has no {FILE}")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
     found = values.get("format") if isinstance(values, dict) else None
     if found != FORMAT:

@@ -79,7 +79,7 @@ def base_of(folder: Path, manifest: Manifest) -> Path:
 
 def named_base(name: str, folder: Path) -> Path:
     """Where the base of a pack in `folder` is looked for."""
-    beside = folder.parent / name
+    beside = folder.absolute().parent / name  # of `.`, too
     return beside if (beside / manifests.FILE).is_file() else find(name)
 
 

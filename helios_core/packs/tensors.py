@@ -95,10 +95,21 @@ class DeltaStore:
                 self.entries[name] = entry
             elif plain not in base.entries:
                 raise ValueError(f"the difference to {plain} has no such tensor in the base pack")
-            elif name.endswith(STEPS) and entry.shape != base.entries[plain].shape:
-                raise ValueError(f"the difference to {plain} has shape {entry.shape}")
-            elif name.endswith(STEPS) and plain + SCALE not in delta.entries:
-                raise ValueError(f"the difference to {plain} has no {SCALE.strip(':')}")
+            else:
+                self._check(plain, base.entries[plain].shape)
+
+    def _check(self, plain: str, shape: tuple[int, ...]) -> None:
+        """A difference is steps of the base's shape, and a step size for each first dimension."""
+        sizes = shape[:1] + (1,) * len(shape[1:])
+        for kind, wanted in ((STEPS, shape), (SCALE, sizes)):
+            found = self._delta.entries.get(plain + kind)
+            if found is None:
+                raise ValueError(f"the difference to {plain} has no {kind.strip(':')}")
+            if found.shape != wanted:
+                raise ValueError(
+                    f"the difference to {plain} has {kind.strip(':')} of shape "
+                    f"{list(found.shape)}, not {list(wanted)}"
+                )
 
     def get(self, name: str) -> Tensor:
         if name in self._delta.entries:

@@ -50,6 +50,7 @@ def test_save_and_load_keep_every_bit():
     [
         (lambda blob: b"", "header"),
         (lambda blob: b"nonsense, and more of it", "header"),
+        (lambda blob: (10**6).to_bytes(8, "little") + b"[" * 10**6, "header"),
         (lambda blob: blob[:-8], "damaged"),
         (lambda blob: blob.replace(states.FORMAT.encode(), b"helios-state-9"), "format"),
         (lambda blob: blob.replace(b"anchored", b"encoared"), "damaged"),
