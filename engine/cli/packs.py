@@ -117,7 +117,7 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _import(args: argparse.Namespace) -> int:
-    from helios_core.packs.find import user_folder
+    from helios_core.packs.find import installed, user_folder
     from helios_core.packs.importing import import_released
 
     folder = import_released(
@@ -128,7 +128,9 @@ def _import(args: argparse.Namespace) -> int:
         width=args.width,
         progress=_progress("import"),
     )
-    print(f"{folder}: the weights stay in {args.folder}; play it with `helios play {folder.name}`")
+    known = installed().get(folder.name) == folder
+    opens = folder.name if known else folder
+    print(f"{folder}: the weights stay in {args.folder}; play it with `helios play --pack {opens}`")
     return 0
 
 

@@ -131,6 +131,10 @@ def _files(source: Path, part: str) -> tuple[str, ...]:
 
 def _write(manifest: Manifest, folder: Path, progress: Callable[[int, int], None] | None) -> Path:
     """Check the transformer against its config, hash everything, then write."""
+    if any(folder.glob("*.safetensors")):
+        raise ValueError(
+            f"{folder} is a pack with weights of its own; give the imported one another name"
+        )
     stores = {module: FileStore(module_files(folder, manifest, module)) for module in MODULES}
     entries = stores["transformer"].entries
     wanted = dict(empty(manifest.transformer, "transformer").state_dict())

@@ -212,6 +212,25 @@ def test_an_older_name_is_accepted(copy, tmp_path):
     assert torch.equal(world.parts.transformer.norm_out.scale_shift_table, wanted)
 
 
+def test_importing_says_how_to_play_it(released, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HELIOS_HOME", str(tmp_path))
+    asked = ["packs", "import", str(released), "--height", str(HEIGHT), "--width", str(WIDTH)]
+    assert main(asked) == 0 and "`helios play --pack tiny`" in capsys.readouterr().out
+    assert main([*asked, "--into", str(tmp_path / "own")]) == 0
+    assert f"`helios play --pack {tmp_path / 'own' / 'tiny'}`" in capsys.readouterr().out
+
+
+def test_importing_spares_a_pack_with_weights_of_its_own(released, tmp_path):
+    (tmp_path / "trained").mkdir()
+    save_file({"w": torch.ones(1)}, tmp_path / "trained" / "transformer-01-of-01.safetensors")
+    (tmp_path / "trained" / "pack.yaml").write_text("format: 1")
+    with pytest.raises(ValueError, match="weights of its own; give the imported one another name"):
+        import_released(released, tmp_path, name="trained", height=HEIGHT, width=WIDTH)
+    assert (tmp_path / "trained" / "pack.yaml").read_text() == "format: 1"
+    for _ in range(2):  # once more is no harm
+        import_released(released, tmp_path, name="again", height=HEIGHT, width=WIDTH)
+
+
 def first(folder: Path) -> Path:
     return sorted(folder.glob("*00001*.safetensors"))[0]
 
