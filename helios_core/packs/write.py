@@ -166,9 +166,11 @@ def _publish(
         manifests.write_hashes(hashes, draft)
         verify(draft)
         _carry(folder, draft)
+        before = draft.with_name(f"{draft.name}.before")
         if folder.exists():
-            shutil.rmtree(folder)
+            folder.rename(before)  # as a whole, or refused where something keeps a file of it open
         draft.rename(folder)
+        shutil.rmtree(before, ignore_errors=True)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return manifest.hash(hashes)
