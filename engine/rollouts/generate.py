@@ -152,7 +152,8 @@ def _with_processes(shards: Path, config: GenerateConfig, workers: int) -> Itera
 def _end_with_the_run() -> None:
     """A worker would go on with the next shard after Ctrl-C, and wait for ever for a run that was
     killed, with its world in memory."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in a shell's background
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     run = multiprocessing.parent_process()
     assert run is not None, "a worker has a parent"
     threading.Thread(target=lambda: (run.join(), os._exit(1)), daemon=True).start()

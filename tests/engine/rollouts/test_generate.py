@@ -100,10 +100,11 @@ def test_policies_stay_in_range_and_files_make_them(tmp_path):
 
 
 SCRIPT = """
-import json, sys
+import json, signal, sys
 from pathlib import Path
 from engine.rollouts.generate import GenerateConfig, generate
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in a shell's background lack it
     root, config, ray = Path(sys.argv[1]), GenerateConfig(**json.loads(sys.argv[2])), sys.argv[3]
     show = lambda done, total: print(done, flush=True)
     generate(root, config, workers=2, ray=ray == "ray", on_shard=show)
