@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -28,7 +29,6 @@ def _parent(pipe: Connection) -> None:
     time.sleep(60)
 
 
-@pytest.mark.timeout(60)
 def test_workers_end_when_their_parent_is_killed():
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
@@ -42,11 +42,21 @@ def test_workers_end_when_their_parent_is_killed():
         ours.recv()  # nobody holds the other end any more
 
 
+def test_workers_end_at_ctrl_c():
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    worker = context.Process(target=_work, args=(theirs,))
+    worker.start()
+    assert ours.recv() == "working"
+    os.kill(worker.pid, signal.SIGINT)
+    worker.join()
+    assert worker.exitcode == -signal.SIGINT, "a pool would hear of an error and go on"
+
+
 def _killed(_work) -> None:
     os._exit(1)
 
 
-@pytest.mark.timeout(60)
 def test_a_worker_that_is_killed_is_not_waited_for(tmp_path, monkeypatch):
     """As the system does where memory runs out."""
     monkeypatch.setattr(render, "_render_shard", _killed)

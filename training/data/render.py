@@ -9,6 +9,7 @@ Legend: N clips of a shard, F frames, A action channels, H W pixels.
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -111,20 +112,21 @@ def _finished(config: RenderConfig, missing: list[ShardJob], device: str) -> Ite
         yield from map(_render_shard, work)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(config.workers, context, _begin_worker) as pool:
-        try:
-            for one in as_completed([pool.submit(_render_shard, row) for row in work]):
-                yield one.result()
-        except BrokenProcessPool as error:
-            raise ValueError(
-                "a worker was killed, perhaps for want of memory: give fewer workers or smaller "
-                "shards; what is rendered is kept"
-            ) from error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    pool = ProcessPoolExecutor(config.workers, context, _begin_worker)
+    try:
+        for one in as_completed([pool.submit(_render_shard, row) for row in work]):
+            yield one.result()
+    except BrokenProcessPool as error:
+        raise ValueError(
+            "a worker was killed, perhaps for want of memory: give fewer workers or smaller "
+            "shards; what is rendered is kept"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)  # once: a `with` would take that back
 
 
 def _begin_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # or Ctrl-C ends a shard and begins the next
     torch.set_num_threads(1)
     keep_freed_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()
