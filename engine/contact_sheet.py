@@ -48,18 +48,20 @@ def check_name(path: Path) -> None:
 
 
 def write_sheet(path: Path, pictures: Sequence[np.ndarray]) -> None:
-    """Pictures uint8 [H, W, 3] in rows of ten; what is left of the last row is black."""
+    """Pictures uint8 [H, W, 3] in rows of ten. Black is what is left of the last row, and around
+    the smaller pictures where a scene led to a world of another size."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(png_bytes(tiled(pictures)))
 
 
 def tiled(pictures: Sequence[np.ndarray]) -> np.ndarray:
-    """N pictures [H, W, 3] as one."""
+    """N pictures [h, w, 3] as one, each with the room of the largest, H W."""
     columns = min(COLUMNS, len(pictures))
     rows = -(-len(pictures) // columns)
-    height, width, colours = pictures[0].shape
-    sheet = np.zeros((rows * height, columns * width, colours), np.uint8)
+    height, width = np.max([picture.shape[:2] for picture in pictures], axis=0)
+    sheet = np.zeros((rows * height, columns * width, 3), np.uint8)
     for i, picture in enumerate(pictures):
         top, left = i // columns * height, i % columns * width
-        sheet[top : top + height, left : left + width] = picture
+        h, w = picture.shape[:2]
+        sheet[top : top + h, left : left + w] = picture
     return sheet

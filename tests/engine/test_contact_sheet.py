@@ -29,3 +29,8 @@ def test_pictures_stand_in_rows_of_ten():
     assert sheet[0, ::3, 0].tolist() == list(range(1, 11))
     assert sheet[2, ::3, 0].tolist() == [11, 12, *[0] * 8]
     assert tiled(pictures[:3]).shape == (2, 9, 3)
+
+
+def test_a_scene_may_lead_to_a_world_of_another_size():
+    sheet = tiled([np.full((2, 3, 3), 1, np.uint8), np.full((4, 2, 3), 2, np.uint8)])
+    assert sheet[..., 0].tolist() == [*[[1, 1, 1, 2, 2, 0]] * 2, *[[0, 0, 0, 2, 2, 0]] * 2]
