@@ -52,8 +52,8 @@ class Chunk:
     """And after it."""
     named: Mapping[str, Any] = field(default_factory=dict)
     """States that the scene has saved by name by then (engine.maker.Named)."""
-    named_before: Mapping[str, Any] | None = None
-    """And before this latch; None for a chunk that was made again from disk."""
+    named_before: Mapping[str, Any] = field(default_factory=dict)
+    """And before this latch."""
     make_seconds: float = 0.0
     """Time that steps and decoding took."""
 

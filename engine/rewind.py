@@ -122,7 +122,8 @@ class RewindStore:
             else:
                 return None
         if chunk is None:
-            return replace(_unpack(self._world, record), named=self._named)
+            chunk = _unpack(self._world, record)
+            return replace(chunk, named=self._named, named_before=self._named)
         return replace(chunk, frames=self._world.decode(chunk.state_after, chunk.latents))
 
     def last_frame(self, serial: int) -> FrameId | None:

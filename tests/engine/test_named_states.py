@@ -71,6 +71,7 @@ def test_a_chunk_that_is_rewound_to_from_the_disk_knows_the_names(tmp_path):
     again = store.at(7)
     assert again is not None and again.index == 7, "of eleven, two are in memory"
     assert again.named == chunk.named and set(again.named) == {"camp"}
+    assert again.named_before == again.named
     store.close()
 
 
