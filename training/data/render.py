@@ -126,7 +126,8 @@ def _finished(config: RenderConfig, missing: list[ShardJob], device: str) -> Ite
 
 
 def _begin_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # or Ctrl-C ends a shard and begins the next
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in a shell's background
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # or Ctrl-C ends a shard and begins the next
     torch.set_num_threads(1)
     keep_freed_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()
