@@ -93,7 +93,8 @@ def read_record(layout: Layout) -> tuple[RolloutSpec, list[Part]]:
     try:
         body = json.loads(layout.record.read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        raise ValueError(f"{layout.root} is not a recording: it has no meta/helios.json") from None
+        why = "it has no meta/helios.json" if layout.root.exists() else "there is no such folder"
+        raise ValueError(f"{layout.root} is not a recording: {why}") from None
     except ValueError as error:
         raise ValueError(f"{layout.record} is damaged: {error}") from error
     if not isinstance(body, dict):

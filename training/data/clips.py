@@ -75,7 +75,8 @@ def clips(config: ClipsConfig, context: StepContext) -> dict[str, Any]:
     if not count:
         raise ValueError(
             f"{context.name}: no {'held-out ' if config.held else ''}clip of {config.least} frames "
-            f"in {', '.join(config.folders)}; record more, or lower held_every"
+            f"in {', '.join(config.folders)}; record more or longer episodes, or lower least"
+            f"{' or held_every' if config.held else ''}"
         )
     return {"clips": count, "frames": total}
 

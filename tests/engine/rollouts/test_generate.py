@@ -104,7 +104,7 @@ import json, signal, sys
 from pathlib import Path
 from engine.rollouts.generate import GenerateConfig, generate
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in a shell's background lack it
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in a shell's background it is none
     root, config, ray = Path(sys.argv[1]), GenerateConfig(**json.loads(sys.argv[2])), sys.argv[3]
     show = lambda done, total: print(done, flush=True)
     generate(root, config, workers=2, ray=ray == "ray", on_shard=show)

@@ -82,8 +82,10 @@ def test_a_pickled_dataset_opens_again(root):
 
 
 def test_no_recording_is_a_clear_error(tmp_path):
-    with pytest.raises(ValueError, match="is not a recording"):
+    with pytest.raises(ValueError, match="is not a recording: it has no meta"):
         RolloutDataset.open(tmp_path)
+    with pytest.raises(ValueError, match="is not a recording: there is no such folder"):
+        RolloutDataset.open(tmp_path / "nowhere")
 
 
 def test_a_recording_is_readable_while_it_goes_on(tmp_path):
