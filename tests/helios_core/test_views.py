@@ -127,7 +127,11 @@ DAMAGES = {
     "a bomb": (lambda b: views_bytes(np.zeros((9999, 64, 96, 3), np.uint8)), {}, "are not 3 x"),
     "elsewhere": (lambda b: b, {"file": "../views.npz"}, "name a file in the pack's folder"),
     "too few": (lambda b: b, {"texts": [["a"], ["b"]]}, "are not 2 x 64 x 96 x 3 bytes"),
-    "too many": (lambda b: b, {"texts": [["a"]] * 9}, "are not 9 x 64 x 96 x 3 bytes"),
+    "too many": (
+        lambda b: b,
+        {"texts": [["a"] for _ in range(9)]},
+        "are not 9 x 64 x 96 x 3 bytes",
+    ),
     "no words": (lambda b: b, {"texts": [["a"], [], ["b"]]}, "give each some"),
 }
 

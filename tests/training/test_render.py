@@ -18,6 +18,7 @@ from training.evaluation.oracle import HELD_OUT_SEEDS
 
 
 def _work(pipe: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in a shell's background it is none
     _begin_worker()
     pipe.send("working")
     time.sleep(60)

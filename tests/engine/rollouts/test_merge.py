@@ -120,7 +120,7 @@ def test_sources_by_the_thousand_need_no_open_file_each(tmp_path):
         tmp_path / "all", [(name, tmp_path / name) for name in names], part_bytes=1,
         on_part=lambda episodes: opened.append(psutil.Process().num_fds()),
     )  # fmt: skip
-    assert len(set(opened)) == 1, "as many open files after the last as after the first"
+    assert opened[-1] <= opened[0], "no more open files after the last than after the first"
     assert len(RolloutDataset.open(tmp_path / "all").episodes) == 6
 
 
