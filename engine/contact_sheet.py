@@ -51,12 +51,11 @@ def write_sheet(path: Path, pictures: Sequence[np.ndarray]) -> None:
     """Pictures uint8 [H, W, 3] in rows of ten. Black is what is left of the last row, and around
     the smaller pictures where a scene led to a world of another size."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(png_bytes(tiled(pictures)))
+    path.write_bytes(png_bytes(tiled(pictures, min(COLUMNS, len(pictures)))))
 
 
-def tiled(pictures: Sequence[np.ndarray]) -> np.ndarray:
+def tiled(pictures: Sequence[np.ndarray], columns: int) -> np.ndarray:
     """N pictures [h, w, 3] as one, each with the room of the largest, H W."""
-    columns = min(COLUMNS, len(pictures))
     rows = -(-len(pictures) // columns)
     height, width = np.max([picture.shape[:2] for picture in pictures], axis=0)
     sheet = np.zeros((rows * height, columns * width, 3), np.uint8)

@@ -11,10 +11,7 @@ machines the folder must be on a disk that they share.
 
 import json
 import multiprocessing
-import os
 import shutil
-import signal
-import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -31,6 +28,7 @@ from engine.rollouts.lines import Line, advance
 from engine.rollouts.merge import merge
 from engine.rollouts.policies import make_policy
 from engine.rollouts.recorder import Recorder
+from engine.worker import end_with_parent
 from helios_core.world_api import Preset
 
 PATIENCE = 3
@@ -132,7 +130,7 @@ def _with_processes(shards: Path, config: GenerateConfig, workers: int) -> Itera
     while left := missing_shards(shards, config):
         before = len(left)
         pool = ProcessPoolExecutor(
-            min(workers, before), mp_context=context, initializer=_end_with_the_run
+            min(workers, before), mp_context=context, initializer=end_with_parent
         )
         try:
             jobs = [pool.submit(make_shard, shards, config, n) for n in left]
@@ -147,16 +145,6 @@ def _with_processes(shards: Path, config: GenerateConfig, workers: int) -> Itera
         finally:
             pool.shutdown(cancel_futures=True)  # a run that ends early begins no more shards
     yield config.shards
-
-
-def _end_with_the_run() -> None:
-    """A worker would go on with the next shard after Ctrl-C, and wait for ever for a run that was
-    killed, with its world in memory."""
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in a shell's background
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-    run = multiprocessing.parent_process()
-    assert run is not None, "a worker has a parent"
-    threading.Thread(target=lambda: (run.join(), os._exit(1)), daemon=True).start()
 
 
 def _with_ray(shards: Path, config: GenerateConfig, workers: int) -> Iterator[int]:

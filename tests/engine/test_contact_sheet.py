@@ -24,13 +24,14 @@ def test_keeps_every_so_manieth_frame_from_the_first_on():
 
 def test_pictures_stand_in_rows_of_ten():
     pictures = [np.full((2, 3, 3), i + 1, np.uint8) for i in range(12)]
-    sheet = tiled(pictures)
+    sheet = tiled(pictures, columns=10)
     assert sheet.shape == (4, 30, 3)
     assert sheet[0, ::3, 0].tolist() == list(range(1, 11))
     assert sheet[2, ::3, 0].tolist() == [11, 12, *[0] * 8]
-    assert tiled(pictures[:3]).shape == (2, 9, 3)
+    assert tiled(pictures[:3], columns=3).shape == (2, 9, 3)
 
 
 def test_a_scene_may_lead_to_a_world_of_another_size():
-    sheet = tiled([np.full((2, 3, 3), 1, np.uint8), np.full((4, 2, 3), 2, np.uint8)])
+    small, large = np.full((2, 3, 3), 1, np.uint8), np.full((4, 2, 3), 2, np.uint8)
+    sheet = tiled([small, large], columns=2)
     assert sheet[..., 0].tolist() == [*[[1, 1, 1, 2, 2, 0]] * 2, *[[0, 0, 0, 2, 2, 0]] * 2]

@@ -8,9 +8,6 @@ Legend: N clips of a shard, F frames, A action channels, H W pixels.
 """
 
 import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -22,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from engine.worker import end_with_parent
 from helios_core.allocator import keep_freed_memory
 from training.data import shards
 from training.stages.context import StepContext
@@ -126,19 +124,9 @@ def _finished(config: RenderConfig, missing: list[ShardJob], device: str) -> Ite
 
 
 def _begin_worker() -> None:
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in a shell's background
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # or Ctrl-C ends a shard and begins the next
+    end_with_parent()
     torch.set_num_threads(1)
     keep_freed_memory()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A parent that is killed cannot end its workers, and they would render on for nobody."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
 
 
 def _render_shard(work: tuple[RenderConfig, ShardJob, str]) -> ShardJob:

@@ -16,8 +16,9 @@ from typing import Any
 import av
 import numpy as np
 
+from engine.contact_sheet import tiled
 from training.evaluation.statistics import Figure
-from training.pictures import grid, write_png
+from training.pictures import write_png
 from training.trainer.rundir import write_json
 
 
@@ -97,10 +98,7 @@ class Report:
 
     def sheet(self, name: str, pictures: np.ndarray, columns: int) -> None:
         """A contact sheet of pictures [M, H, W, 3]."""
-        rows = -(-len(pictures) // columns)
-        blank = np.zeros((rows * columns - len(pictures), *pictures.shape[1:]), np.uint8)
-        tiles = np.concatenate([pictures, blank]).reshape(rows, columns, *pictures.shape[1:])
-        write_png(self.folder / f"{name}.png", grid(list(tiles)))
+        write_png(self.folder / f"{name}.png", tiled(list(pictures), columns))
 
 
 def _suite(name: str) -> str:
