@@ -1,0 +1,64 @@
+"""Every step of wilds-nano on a GPU that is only pretended, and going on there.
+
+Sharpening is interrupted between the turns of world and critic.
+"""
+
+from functools import cache
+
+import pytest
+import torch
+
+from tests.training import tiny
+from tests.training.pretend_cuda import marked, pretending
+from tests.training.test_recipes import TINY
+from training import recipe, steps
+from training.data import shards
+from training.data.render import RenderConfig, ShardJob, render_clips
+from training.stages import judge, words
+from training.trainer import checkpoints
+from training.trainer.rundir import RunDir
+
+CHAIN = ("codec", "decoder", "latents", "held-latents", "words", "forecast", "near",
+         "sharpen-near", "reader", "sharpen")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    made = tmp_path_factory.mktemp("gpu")
+    for name, clips, seed in (("frames", 3, 1), ("held-frames", 1, 2)):
+        pixels = tiny.pixel_clips(clips=clips, frames=96, seed=seed)
+        shards.write(made / name / "00000.safetensors", pixels)
+    return made
+
+
+@cache
+def settings(root, samples):
+    trained = [step for step in CHAIN if "latents" not in step]
+    changes = [f"{step}.loop.samples={samples}" for step in trained]
+    changes += [f"{step}.loop.save_minutes=0.00001" for step in trained]
+    plain = [text for text in TINY if not text.startswith("precision")]
+    always = "near.settings.own.start=0.0"
+    return recipe.load("wilds-nano", [f"root={root}", "device=cuda", *plain, *changes, always])
+
+
+@pytest.mark.parametrize("step", CHAIN)
+def test_every_step_trains_and_goes_on_there(root, step, monkeypatch):
+    monkeypatch.setattr(judge, "_fitting", lambda *_: 2)
+    monkeypatch.setattr(words, "JUDGED", 16)
+    rundir = RunDir(root / step)
+    with pretending():
+        assert steps.run(settings(root, 6), only=[step]) == "done"
+        if checkpoints.existing(rundir.checkpoints):
+            (rundir.path / "done.json").unlink()
+            assert steps.run(settings(root, 12), only=[step], resume=True) == "done"
+    assert rundir.done
+
+
+def test_walks_are_rendered_there(tmp_path):
+    config = RenderConfig(height=16, width=16, parts=(), event_seconds=0.1)
+    job = ShardJob(tmp_path / "0.safetensors", 1, 2, 3, True)
+    with pretending():
+        clips = render_clips(config, job, "cuda")
+        assert marked(clips.frames) and clips.frames.any()
+        shards.write(job.path, clips)
+    assert torch.equal(shards.read(job.path).frames, clips.frames)
