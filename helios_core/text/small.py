@@ -18,6 +18,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -114,6 +115,11 @@ class SmallTextEncoder(nn.Module):
 
     def tokenize(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Letter groups [B, L-1, N] (0 is none) and the mask [B, L], on the model's device."""
+        rows, mask = self.looked_up(texts)
+        return rows.to(self.whole.device), mask.to(self.whole.device)
+
+    def looked_up(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """As `tokenize`, on the host."""
         config = self.config
         words = [words_of(text)[: config.max_words] for text in texts]
         groups = [
@@ -121,13 +127,13 @@ class SmallTextEncoder(nn.Module):
             for row in words
         ]
         most = max((len(ids) for row in groups for ids in row), default=1)
-        table = torch.zeros(len(texts), config.max_words, most, dtype=torch.long)
-        mask = torch.zeros(len(texts), self.max_tokens, dtype=torch.bool)
+        table = np.zeros((len(texts), config.max_words, most), np.int64)
+        mask = np.zeros((len(texts), self.max_tokens), bool)
         for b, row in enumerate(groups):
             mask[b, : len(row) + 1] = True
             for i, ids in enumerate(row):
-                table[b, i, : len(ids)] = torch.tensor(ids)
-        return table.to(self.whole.device), mask.to(self.whole.device)
+                table[b, i, : len(ids)] = ids
+        return torch.from_numpy(table), torch.from_numpy(mask)
 
     def forward(self, rows: Tensor, mask: Tensor) -> Tensor:
         """[B, L-1, N] letter groups and mask [B, L] to hidden states [B, L, D]."""

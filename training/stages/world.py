@@ -156,8 +156,8 @@ class TrainWorld(nn.Module):
         if text not in self._known:
             if len(self._known) >= CAPTIONS_KEPT:
                 self._known.clear()
-            rows, mask = self.text.tokenize([text])
-            self._known[text] = (rows[0].cpu(), mask[0].cpu())
+            rows, mask = self.text.looked_up([text])
+            self._known[text] = (rows[0], mask[0])
         return self._known[text]
 
     def given(self, conditions: Conditions, frames: int) -> Given:
