@@ -123,7 +123,13 @@ def configure(step: StepConfig, name: str) -> tuple[Any, Any]:
     if entry is None:
         known = ", ".join([*DATA, *STAGES])
         raise ValueError(f"{name}: no stage {step.stage!r}; known: {known}")
-    module = import_module(entry[0])
+    try:
+        module = import_module(entry[0])
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"{name}: {step.stage} needs {error.name}, which is not installed here; install it, or "
+            "name the other steps with --only"
+        ) from error
     try:
         config = build(getattr(module, entry[1]), step.settings, name)
     except ValueError as error:

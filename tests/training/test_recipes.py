@@ -449,6 +449,12 @@ MISTAKES = {
 }
 
 
+def test_a_step_whose_library_is_missing_is_named(monkeypatch):
+    monkeypatch.setitem(steps.DATA, "export", ("no_such_library", "Config", "run"))
+    with pytest.raises(ValueError, match="export needs no_such_library, which is not installed"):
+        steps.configure(recipe.load("wilds-nano").steps["export"], "export")
+
+
 def test_settings_may_stand_behind_options(capsys):
     from engine.cli import main
 
