@@ -151,7 +151,7 @@ def _backward_rows(
     split, group = program % splits, program // splits
     row, batch = group % rows, group // rows
     cols = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
-    has_head = (head > 0).to(tl.int64)
+    has_head = tl.where(head > 0, 1, 0)  # a head of 1 is known when compiled: no tensor to cast
     begin = tl.where(row < has_head, 0, head + (row - has_head) * span)
     end = tl.where(row < has_head, head, begin + span)
     each = tl.cdiv(end - begin, splits)

@@ -24,9 +24,11 @@ def check(kernel, constants, **changes):
     names = kernel.arg_names
     kinds = {**POINTERS, **changes}
     plain = {n: "fp32" if n in FLOATS else "i32" for n in names}
-    signature = {n: "constexpr" if n in constants else kinds.get(n, plain[n]) for n in names}
-    source = ASTSource(kernel, signature, {(names.index(k),): v for k, v in constants.items()})
-    triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": 8})
+    sizes = {n for n in names if n not in constants and n not in kinds and plain[n] == "i32"}
+    for known in (constants, {**constants, **dict.fromkeys(sizes, 1)}):  # a size of 1 is compiled in
+        signature = {n: "constexpr" if n in known else kinds.get(n, plain[n]) for n in names}
+        source = ASTSource(kernel, signature, {(names.index(k),): v for k, v in known.items()})
+        triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": 8})
     print(kernel.fn.__module__, kernel.fn.__name__)
 
 flags = {"HAS_Y": True, "HAS_GATE": True, "HAS_NORM": True, "ADD_ONE": True, "BLOCK": 8192}
