@@ -72,9 +72,10 @@ class BesideCodec:
         if latents.device.type == "cuda":
             self._stream.wait_stream(torch.cuda.current_stream(latents.device))
         with torch.cuda.stream(self._stream):
-            frames = self.codec.decode(latents.to(self.device, non_blocking=True), new=new)
+            here = latents.to(self.device, non_blocking=True)
+            frames = self.codec.decode(here, new=new)
             done = self._stream.record_event()
-        if latents.device == self.device:
+        if here is latents:  # their memory must not go to others before it was read
             latents.record_stream(self._stream)
         return Decoding(frames, self._stream, done)
 
