@@ -38,8 +38,9 @@ class WanCodec:
         self.temporal = int(config.scale_factor_temporal)
         self.channels = int(config.z_dim)
         self.dtype = vae.dtype
-        self._mean = torch.tensor(config.latents_mean).view(1, -1, 1, 1, 1)
-        self._std = torch.tensor(config.latents_std).view(1, -1, 1, 1, 1)
+        # Where the weights are: a copy from the host would make it wait for all queued work.
+        self._mean = torch.tensor(config.latents_mean, device=vae.device).view(1, -1, 1, 1, 1)
+        self._std = torch.tensor(config.latents_std, device=vae.device).view(1, -1, 1, 1, 1)
 
     @staticmethod
     def load(folder: Path, *, device: torch.device | str, dtype: torch.dtype) -> "WanCodec":
@@ -98,4 +99,6 @@ class WanCodec:
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "WanCodec":
         """Move the weights, as residency does."""
         self.vae.to(device, non_blocking=non_blocking)
+        self._mean = self._mean.to(device, non_blocking=non_blocking)
+        self._std = self._std.to(device, non_blocking=non_blocking)
         return self
