@@ -25,7 +25,8 @@ def check(kernel, constants, **changes):
     kinds = {**POINTERS, **changes}
     plain = {n: "fp32" if n in FLOATS else "i32" for n in names}
     sizes = {n for n in names if n not in constants and n not in kinds and plain[n] == "i32"}
-    for known in (constants, {**constants, **dict.fromkeys(sizes, 1)}):  # a size of 1 is compiled in
+    ones = dict.fromkeys(sizes, 1)  # a size of 1 is compiled in
+    for known in (constants, {**constants, **ones}):
         signature = {n: "constexpr" if n in known else kinds.get(n, plain[n]) for n in names}
         source = ASTSource(kernel, signature, {(names.index(k),): v for k, v in known.items()})
         triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": 8})
