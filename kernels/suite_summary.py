@@ -9,18 +9,21 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-PARTS = ("kernels", "dit", "train", "context", "pipeline", "compiled")
+PARTS = ("tests", "pipeline", "kernels", "dit", "train", "context", "sanitizer", "compiled")
 LEFT_OUT = ("hardware", "bench", "rows", "kernels", "attention", "ceilings")
 
 
 def main(folder: Path) -> int:
-    """Print every part that left a JSON file, and name those that did not."""
+    """Print every part that left a JSON file, and how each ended, or that it did not begin."""
     print(f"# GPU suite, {date.today()}\n")
     for name in PARTS:
         path = folder / f"{name}.json"
         print(f"## {name}\n")
+        log = path.with_suffix(".log")
+        last = log.read_text(errors="replace").strip().splitlines()[-3:] if log.exists() else []
+        ends = [line for line in last if not line.startswith("{")]
+        print("; ".join(ends) if ends else "Not run.", end="\n\n")
         if not path.exists():
-            print(f"No result; see {name}.log.\n")
             continue
         report = json.loads(path.read_text())
         settings = {k: v for k, v in report.items() if k not in LEFT_OUT}

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
               f"{row['ratio']:.2f} x  {row['floor_fraction']:.0%} of the floor")  # fmt: skip
     return finish("context", {"hardware": machine, "ceilings": limits, "size": args.size,
                               "dtype": args.dtype, "warmup": args.warmup,
-                              "processes": args.processes, "rows": rows})  # fmt: skip
+                              "processes": args.processes, "rows": rows}, args.report)  # fmt: skip
 
 
 def _process(rank: int, args: argparse.Namespace, limits: dict[str, float], folder: str) -> None:

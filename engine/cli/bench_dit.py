@@ -10,6 +10,8 @@ from engine.cli.bench_report import (
     finish,
     floor_share,
     hardware,
+    keep,
+    release,
     settle,
     share_text,
     summary,
@@ -32,9 +34,14 @@ def run(args: argparse.Namespace) -> int:
     machine, limits = hardware(args.device), ceilings(args.device, torch_dtype(args.dtype))
     print(f"{machine}\n{args.size}, {args.dtype}, warm-up {args.warmup}, "
           f"products reach {limits['flop_per_s'] / 1e12:.3f} TFLOP/s")  # fmt: skip
-    rows = [row for name in args.variant or VARIANTS for row in _variant(name, args, limits)]
-    return finish("dit", {"hardware": machine, "ceilings": limits, "size": args.size,
-                          "dtype": args.dtype, "warmup": args.warmup, "rows": rows})  # fmt: skip
+    rows = []
+    report = {"hardware": machine, "ceilings": limits, "size": args.size, "dtype": args.dtype,
+              "warmup": args.warmup, "rows": rows}  # fmt: skip
+    for name in args.variant or VARIANTS:
+        rows += _variant(name, args, limits)
+        release(args.device)
+        keep("dit", report, args.report)
+    return finish("dit", report, args.report)
 
 
 def _variant(name: str, args: argparse.Namespace, limits) -> list[dict[str, Any]]:

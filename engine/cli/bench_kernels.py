@@ -10,6 +10,8 @@ from engine.cli.bench_report import (
     finish,
     floor_share,
     hardware,
+    keep,
+    release,
     settle,
     share_text,
     summary,
@@ -46,11 +48,19 @@ def run(args: argparse.Namespace) -> int:
     names = ["reference"]
     if picked(torch.device(args.device)) == "triton":
         names.append("triton")
-    rows = [row for case in _cases(args).items() for row in _rows(*case, names, args, limits)]
-    backends = _attention(args, limits)
-    return finish("kernels", {"hardware": machine, "ceilings": limits, "dtype": args.dtype,
-                              "warmup": args.warmup, "shapes": SHAPES[args.size],
-                              "kernels": rows, "attention": backends})  # fmt: skip
+    rows: list[dict[str, Any]] = []
+    report = {"hardware": machine, "ceilings": limits, "dtype": args.dtype, "warmup": args.warmup,
+              "shapes": SHAPES[args.size], "kernels": rows, "attention": []}  # fmt: skip
+    for case in _cases(args).items():
+        rows += _rows(*case, names, args, limits)
+        keep("kernels", report, args.report)
+    release(args.device)
+    report["attention"] = _attention(args, limits)
+    far = sorted({f"{row['kernel']} by {row['backend']}" for row in rows if row["far"]})
+    if far:
+        print(f"more than {BOUNDS[args.dtype]} away from the reference: {', '.join(far)}")
+    finish("kernels", report, args.report)
+    return 1 if far else 0
 
 
 def _rows(name: str, case: Case, backends: list[str], args, limits) -> list[dict[str, Any]]:
@@ -63,8 +73,6 @@ def _rows(name: str, case: Case, backends: list[str], args, limits) -> list[dict
     rows, wanted = [], _results(call, leaves, "reference")
     for backend in backends:
         error = _largest_error(_results(call, leaves, backend), wanted)
-        if not error < BOUNDS[args.dtype]:
-            raise ValueError(f"{name} by {backend} is {error:.2g} away from the reference")
         for gradient in (False, True) if leaves else (False,):
 
             def work(gradient: bool = gradient) -> None:
@@ -78,7 +86,7 @@ def _rows(name: str, case: Case, backends: list[str], args, limits) -> list[dict
                 found = summary(timed(work, device=args.device, warmup=args.warmup,
                                       repeats=args.repeats))  # fmt: skip
             row = {"kernel": name, "backend": backend, "gradient": gradient, **found}
-            row["error"] = round(error, 8)
+            row |= {"error": round(error, 8), "far": not error < BOUNDS[args.dtype]}
             moved = forward + backward * gradient
             floor = moved / limits["bytes_per_s"] * 1e3
             row |= {"bytes": moved, "floor_fraction": round(floor / found["p50_ms"], 4)}
@@ -105,9 +113,11 @@ def _results(call: Callable[[], Any], leaves: tuple, backend: str) -> list[Any]:
 
 def _largest_error(found: list[Any], wanted: list[Any]) -> float:
     """Relative error of the worst output or gradient."""
+    import torch
+
     pairs = zip(found, wanted, strict=True)
     errors = [(a.float() - b.float()).norm() / b.float().norm() for a, b in pairs]
-    return max((float(e) for e in errors), default=0.0)
+    return float(torch.stack(errors).detach().max()) if errors else 0.0  # keeps a NaN
 
 
 def _cases(args: argparse.Namespace) -> dict[str, Case]:

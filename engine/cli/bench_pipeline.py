@@ -13,7 +13,7 @@ import argparse
 import copy
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.cli.bench_report import (
@@ -23,6 +23,8 @@ from engine.cli.bench_report import (
     finish,
     floor_share,
     hardware,
+    keep,
+    release,
     settle,
     share_text,
     summary,
@@ -77,14 +79,17 @@ def run(args: argparse.Namespace) -> int:
     print(f"{machine}\n{args.size}, {args.dtype}, steps {text}, {args.chunks} chunks, "
           f"warm-up {args.warmup}, CUDA graphs {setting.graph}, products reach "
           f"{limits['flop_per_s'] / 1e12:.3f} TFLOP/s", flush=True)  # fmt: skip
-    names, codecs = args.variant or VARIANTS, _codecs(setting)
-    rows = [row for name in names for row in _compare(name, args, setting, limits, codecs)]
-    _add_ratios(rows)
-    return finish("pipeline", {"hardware": machine, "ceilings": limits, "size": args.size,
-                               "dtype": args.dtype, "steps": text,
-                               "chunks": args.chunks, "warmup": args.warmup,
-                               "compiled_reference": args.compile_reference,
-                               "graphs": setting.graph, "rows": rows})  # fmt: skip
+    codecs, rows = _codecs(setting), []
+    report = {"hardware": machine, "ceilings": limits, "size": args.size, "dtype": args.dtype,
+              "steps": text, "chunks": args.chunks, "warmup": args.warmup,
+              "compiled_reference": args.compile_reference, "graphs": setting.graph,
+              "rows": rows}  # fmt: skip
+    for name in args.variant or VARIANTS:
+        rows += _compare(name, args, setting, limits, codecs)
+        release(args.device)  # two models of 14B and their graphs are too much for some
+        _add_ratios(rows)
+        keep("pipeline", report, args.report)
+    return finish("pipeline", report, args.report)
 
 
 def _compare(
@@ -100,7 +105,7 @@ def _compare(
     """
     from engine.cli.bench_model import CACHED, config_of, random_model, random_text
     from helios_core.eightbit import use_eight_bits
-    from helios_core.products import count_products
+    from helios_core.products import Products, count_products
     from helios_core.program import ModelProgram
 
     config = config_of(setting.size, **(CACHED if name != "exact" else {}))
@@ -108,8 +113,9 @@ def _compare(
     if name == "cached_8bit":
         use_eight_bits(model)
     text = random_text(config, setting.size, setting.device, setting.dtype)
-    plain = _ours(model, model, codecs["plain"], text, setting)
-    choose_attention(setting.device, plain)
+    one = _ours(model, model, codecs["plain"], text, replace(setting, chunks=1))
+    choose_attention(setting.device, one)
+    _peak(setting.device)  # trying backends takes memory of its own
     call: Any = ModelProgram(model) if setting.graph else model
     sides = {name: _ours(model, call, codecs["plain"], text, setting)}
     if setting.compile:
@@ -128,7 +134,8 @@ def _compare(
             if repeat >= args.warmup:
                 times[side].append(time.perf_counter() - began)
     peak = _peak(setting.device)
-    work = count_products(plain)
+    # Every chunk of a video multiplies as much as any other.
+    work = Products(each=count_products(one).each * setting.chunks)
     others = [side for side in sides if side != name]
     agreement = {side: _agreement(frames[name], frames[side]) for side in others}
     agreement[name] = agreement.get("diffusers", {})
@@ -166,7 +173,7 @@ def _add_ratios(rows: list[dict[str, Any]]) -> None:
     """Our frames per second over the reference's of the same run."""
     base = [row["frames_per_s"] for row in rows if row["variant"] == "diffusers"]
     for row in rows:
-        if base and row["variant"] != "diffusers":
+        if base and row["variant"] != "diffusers" and "against_diffusers" not in row:
             row["against_diffusers"] = round(row["frames_per_s"] / base[0], 3)
             print(f"{row['variant']:<21} {row['against_diffusers']:.2f} x diffusers")
 
@@ -217,8 +224,9 @@ def _codecs(setting: Setting) -> dict[str, Any]:
     from helios_core.codecs.wan import WanCodec
 
     torch.manual_seed(1)
-    vae: Any = AutoencoderKLWan() if setting.size == "14b" else AutoencoderKLWan(base_dim=3)
-    vae.to(setting.device, setting.dtype).eval().requires_grad_(False)
+    with torch.device(setting.device):
+        vae: Any = AutoencoderKLWan() if setting.size == "14b" else AutoencoderKLWan(base_dim=3)
+    vae.to(setting.dtype).eval().requires_grad_(False)
     ours = {"plain": WanCodec(copy.deepcopy(vae))}
     if setting.compile:
         ours["compiled"] = WanCodec(copy.deepcopy(vae))

@@ -4,12 +4,14 @@ Device work is timed with synchronisation around every repeat; the first ones ar
 """
 
 import argparse
+import gc
 import json
 import os
 import platform
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
@@ -23,6 +25,8 @@ def add_common(parser: argparse.ArgumentParser, repeats: int) -> None:
     add("--warmup", type=int, default=3, help="repeats thrown away first")
     add("--repeats", type=int, default=repeats, help="repeats timed")
     add("--size", choices=("14b", "tiny"), help="14b on a GPU, else tiny")
+    add("--report", type=Path, metavar="FILE",
+        help="write the JSON there too, after every part: a time limit loses little")  # fmt: skip
 
 
 def settle(args: argparse.Namespace) -> None:
@@ -90,6 +94,15 @@ def synchronise(device: str) -> None:
         torch.cuda.synchronize()
 
 
+def release(device: str) -> None:
+    """Give back what nobody holds any more, before the next model is built."""
+    gc.collect()
+    if device == "cuda":
+        import torch
+
+        torch.cuda.empty_cache()
+
+
 def summary(times: list[float]) -> dict[str, float]:
     """Median and 95th percentile in milliseconds."""
     ordered = sorted(times)
@@ -104,8 +117,8 @@ def ceilings(device: str, dtype: Any) -> dict[str, float]:
 
     side = 8192 if device == "cuda" else 768
     a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
-    source = torch.empty((1 << 30) if device == "cuda" else (1 << 26), dtype=torch.uint8)
-    source = source.to(device).random_()
+    count = (1 << 30) if device == "cuda" else (1 << 26)
+    source = torch.empty(count, dtype=torch.uint8, device=device).random_()
     target = torch.empty_like(source)
     again = {"device": device, "warmup": 2, "repeats": 7}
     copy_s = summary(timed(lambda: target.copy_(source), **again))["p50_ms"] / 1e3
@@ -149,7 +162,16 @@ def share_text(found: dict[str, Any]) -> str:
     return "no products" if share is None else f"{share:.0%} of the floor"
 
 
-def finish(name: str, report: dict[str, Any]) -> int:
+def keep(name: str, report: dict[str, Any], path: Path | None) -> None:
+    """Write what was measured so far, where a file was asked for."""
+    if path is not None:
+        draft = path.with_suffix(".part")
+        draft.write_text(json.dumps({"bench": name, **report}) + "\n")
+        draft.replace(path)
+
+
+def finish(name: str, report: dict[str, Any], path: Path | None = None) -> int:
     """Print the JSON line, last."""
+    keep(name, report, path)
     print(json.dumps({"bench": name, **report}), flush=True)
     return 0

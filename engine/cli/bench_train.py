@@ -10,6 +10,8 @@ from engine.cli.bench_report import (
     finish,
     floor_share,
     hardware,
+    keep,
+    release,
     settle,
     share_text,
     summary,
@@ -38,13 +40,17 @@ def run(args: argparse.Namespace) -> int:
     names = ["reference"]
     if picked(torch.device(args.device)) == "triton":
         names.append("triton")
-    rows = [_step(name, args, limits) for name in names]
-    report: dict[str, Any] = {"hardware": machine, "ceilings": limits}
-    report |= {"size": args.size, "dtype": args.dtype}
+    rows: list[dict[str, Any]] = []
+    report: dict[str, Any] = {"hardware": machine, "ceilings": limits, "size": args.size}
+    report |= {"dtype": args.dtype, "layers": LAYERS, "warmup": args.warmup, "rows": rows}
+    for name in names:
+        rows.append(_step(name, args, limits))
+        release(args.device)
+        keep("train", report, args.report)
     if len(rows) == 2:
         report["saved"] = round(1 - rows[1]["step"]["p50_ms"] / rows[0]["step"]["p50_ms"], 4)
         print(f"fused kernels take {report['saved']:.1%} off the step")
-    return finish("train", {**report, "layers": LAYERS, "warmup": args.warmup, "rows": rows})
+    return finish("train", report, args.report)
 
 
 def _step(backend: str, args: argparse.Namespace, limits: dict[str, float]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 from argparse import Namespace
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,12 +16,15 @@ FEW = ["--size", "tiny", "--device", "cpu", "--repeats", "1", "--warmup", "0"]
 
 
 @pytest.mark.parametrize("name", ["kernels", "train", "dit"])
-def test_a_bench_ends_with_one_json_line(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bench_ends_with_one_json_line(
+    name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     threads = torch.get_num_threads()
-    assert main(["bench", name, *FEW]) == 0
+    assert main(["bench", name, *FEW, "--report", str(tmp_path / "report.json")]) == 0
     assert torch.get_num_threads() == threads
     *text, last = capsys.readouterr().out.splitlines()
     report = json.loads(last)
+    assert json.loads((tmp_path / "report.json").read_text()) == report
     assert report["bench"] == name and report["hardware"]["torch"] == torch.__version__
     rows = report["kernels" if name == "kernels" else "rows"]
     assert rows and len(text) > len(rows) / 2
@@ -100,6 +104,20 @@ def test_bad_input_is_one_sentence(given, words, capsys) -> None:
     assert main(given) == 2
     error = capsys.readouterr().err
     assert words in error and len(error.splitlines()) == 1
+
+
+def test_what_was_measured_before_a_failure_is_kept(monkeypatch, tmp_path: Path) -> None:
+    from engine.cli import bench_dit
+
+    def made(name: str, args, limits) -> list[dict[str, str]]:
+        if name == "cached":
+            raise ValueError("no memory left")
+        return [{"variant": name}]
+
+    monkeypatch.setattr(bench_dit, "_variant", made)
+    assert main(["bench", "dit", *FEW, "--report", str(tmp_path / "report.json")]) == 2
+    rows = json.loads((tmp_path / "report.json").read_text())["rows"]
+    assert [row["variant"] for row in rows] == ["reference", "kernels"]
 
 
 def test_percentiles() -> None:
