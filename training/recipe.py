@@ -3,7 +3,9 @@
 A recipe is YAML with OmegaConf interpolation (`${shared.model}`) or, frozen, one JSON file with
 everything resolved, which needs no OmegaConf to read. Steps name each other; each runs in
 `<root>/<step name>` and is skipped once it is done. Lengths written as `${share:45000}` are that
-many times `shared.share`: one number makes a night of an evening.
+many times `shared.share`: one number makes a night of an evening. Batches written as `${wide:32}`
+are that many times `shared.wide`: one number makes windows by the dozen of windows by the hundred,
+which cost a GPU little more.
 """
 
 import json
@@ -104,6 +106,7 @@ def _resolved_yaml(path: Path, overrides: Sequence[str]) -> dict[str, Any]:
     from yaml import YAMLError
 
     OmegaConf.register_resolver("share", _share, replace=True)
+    OmegaConf.register_resolver("wide", _wide, replace=True)
     try:
         tree = OmegaConf.load(path)
         plain = OmegaConf.to_container(tree, resolve=False)
@@ -146,6 +149,14 @@ def _share(length: int, *, _root_: Any) -> int:
     if not isinstance(share, int | float) or not 0 < share <= 10:
         raise ValueError(f"shared.share={share}: give a number above 0, at most 10")
     return max(1, round(length * share))
+
+
+def _wide(count: int, *, _root_: Any) -> int:
+    """A batch as many times as `shared.wide` asks for."""
+    wide = _root_.shared.wide
+    if not isinstance(wide, int) or not 1 <= wide <= 64:
+        raise ValueError(f"shared.wide={wide}: give a whole number from 1 to 64")
+    return count * wide
 
 
 def _overridden_json(values: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:

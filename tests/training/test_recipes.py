@@ -101,6 +101,26 @@ def test_a_share_is_a_part_or_a_few_times_the_whole(share):
         recipe.load("wilds-nano", [f"shared.share={share}"])
 
 
+def test_one_number_widens_every_batch_and_what_goes_with_it():
+    one, four = recipe.load("wilds-nano"), recipe.load("wilds-nano", ["shared.wide=4"])
+    for name in ("codec", "decoder", "forecast", "near", "sharpen-near", "sharpen"):
+        narrow, wide = one.steps[name], four.steps[name]
+        assert wide.settings["batch"] == 4 * narrow.settings["batch"]
+        assert wide.loop == narrow.loop  # as many windows in all
+        for key in ("optimiser", "critic_optimiser"):
+            if key in narrow.settings:
+                warm, before = wide.settings[key], narrow.settings[key]
+                assert warm == {**before, "warmup": 4 * before["warmup"]}
+    sharpen = [loaded.steps["sharpen"].settings["streams"]["count"] for loaded in (one, four)]
+    assert sharpen == [16, 64]
+
+
+@pytest.mark.parametrize("wide", ["0", "1.5", "65", "wide"])
+def test_a_step_is_a_whole_number_of_times_as_wide(wide):
+    with pytest.raises(ValueError, match="whole number from 1 to 64"):
+        recipe.load("wilds-nano", [f"shared.wide={wide}"])
+
+
 @pytest.mark.parametrize(
     ("name", "override", "message"),
     [
