@@ -3,6 +3,7 @@
 #
 #   kernels/gpu_suite.sh RESULTS                # on a CUDA machine, from a checkout
 #   BUDGET=280 kernels/gpu_suite.sh RESULTS     # the same in 280 seconds (520 without)
+#   PARTS='dit sanitizer' kernels/gpu_suite.sh RESULTS    # these alone
 #   kernels/gpu_suite.sh RESULTS --tiny         # the same on a CPU with tiny sizes: a dry run
 #
 # Needs PyTorch 2.9 or newer, Triton and Python 3.11 or newer, nothing else; no network. pytest runs
@@ -30,6 +31,7 @@ began=$SECONDS failed=0
 
 part() {  # part NAME SECONDS COMMAND...: run within its time and the budget, keep its log
   local name=$1 limit=$(($2 * patience)) left=$((budget - (SECONDS - began))); shift 2
+  [[ -z ${PARTS:-} || " $PARTS " == *" $name "* ]] || return 0
   rm -f "$results/$name.json"
   [ "$left" -gt 10 ] || { echo "$name: no time left" | tee "$results/$name.log"; failed=1; return; }
   [ "$limit" -lt "$left" ] || limit=$left
