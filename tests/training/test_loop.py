@@ -17,7 +17,7 @@ from training.data.streams import StreamConfig
 from training.data.windows import WindowConfig
 from training.stages.base import BaseConfig, BaseStage, OwnHistory
 from training.trainer import checkpoints
-from training.trainer.loop import LoopConfig, Trainer, TrainingDivergedError
+from training.trainer.loop import LoopConfig, Trainer, TrainingDivergedError, numbers
 from training.trainer.player import OptimiserConfig, Player, rate
 from training.trainer.rundir import RunDir
 
@@ -363,3 +363,10 @@ def test_muon_moves_the_matrices_inside_blocks_and_adamw_the_rest():
     step = (torch.eye(4) * (1 - 0.1 * 0.01) - block.detach()) / 0.1
     size = torch.linalg.svdvals(step) / 0.2 / 2  # muon's rate: 0.2 sqrt(4) for this shape
     assert ((size > 0.5) & (size < 1.3)).all()  # five rounds bring singular values near one
+
+
+def test_what_a_step_tells_is_read_as_it_is():
+    told = {"loss": torch.tensor(0.1), "right": torch.tensor([0.75])}
+    assert numbers(told) == {"loss": float(told["loss"]), "right": 0.75}
+    mixed = {**told, "count": torch.tensor(2**40), "half": torch.tensor(0.5, dtype=torch.bfloat16)}
+    assert numbers(mixed) == {**numbers(told), "count": 2**40, "half": 0.5}

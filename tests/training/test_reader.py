@@ -10,7 +10,7 @@ from training import artifacts
 from training.data.windows import WindowConfig, gather
 from training.stages import world as worlds
 from training.stages.base import BaseConfig, BaseStage
-from training.stages.reader import Reader, ReaderConfig, ReaderStage, mistaken, three_of
+from training.stages.reader import Reader, ReaderConfig, ReaderStage, mistaken, sentences, three_of
 from training.stages.readings import Asked, Readings
 from training.trainer.draw import Draw
 from training.trainer.loop import LoopConfig
@@ -61,9 +61,9 @@ def test_a_reader_learns_what_was_pressed_and_said_and_is_published(stage, tmp_p
 
 def test_the_same_sentence_and_silence_are_no_wrong_answers():
     match = torch.tensor([[0.0, 9.0, 9.0, 0.0]])  # against: rain (own), rain, silence, snow
-    torch.testing.assert_close(
-        mistaken(match, ["rain", "rain", "", "snow"]), torch.tensor([2.0]).log()
-    )
+    among = sentences(["rain", "rain", "", "snow"], 1, match.device)
+    torch.testing.assert_close(mistaken(match, among), torch.tensor([2.0]).log())
+    assert (among.said >= 0).tolist() == [True, True, False, True]
 
 
 def _asked(stage, count=8):

@@ -38,7 +38,7 @@ class OwnBank:
     def history(self, truth: Tensor, past: Tensor, chosen: Tensor) -> Tensor:
         """History [B, C, n, h, w] from own predictions where `chosen` [B, n], else real."""
         real = gather(truth, past)
-        if not bool(chosen.any()):
+        if chosen.device.type == "cpu" and not bool(chosen.any()):  # elsewhere, asking would wait
             return real
         return torch.where(chosen[:, None, :, None, None], gather(self.values, past), real)
 

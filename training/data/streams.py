@@ -87,7 +87,8 @@ class Streams:
 
     def history(self, window: Window) -> Tensor:
         """Past latents [S, C, n, h, w]: the run's own where it has made them."""
-        first = (self.data.starts[self.runs.clip] + self.runs.start)[:, None].to(self.data.device)
+        first = self.data.starts[self.runs.clip] + self.runs.start
+        first = first.to(self.data.device, non_blocking=True)[:, None]
         return self.bank.history(self.data.latents, window.past, window.past >= first)
 
     def advance(self, window: Window, made: Tensor) -> None:

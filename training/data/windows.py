@@ -9,8 +9,9 @@ A action channels, C latent channels, h w rows and columns.
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -61,6 +62,18 @@ class Window:
     """[B] bool, False = dropped (null action)."""
     texts: list[str]
     """Empty = dropped."""
+
+
+class Drawn(NamedTuple):
+    """A window's indices while they are drawn, on the host."""
+
+    target: Tensor
+    """[B, T]"""
+    past: Tensor
+    """[B, 1 + K]"""
+    keep: Tensor
+    """[B] whether the actions are told"""
+    texts: list[str]
 
 
 class LatentSet:
@@ -138,11 +151,11 @@ class LatentSet:
         clip, offset = self.targets(batch, config.targets, draw)
         begun = self._begun(offset, config, draw)
         anchor = self._anchor(offset, begun, config, draw)
-        window = self.window(clip, offset, begun, anchor, config, draw)
-        if not config.switched:
-            return window
-        past, anchor = self._switch(window.past[:, 1:], window.past[:, 0], config, draw)
-        return replace(window, past=torch.cat([anchor[:, None], past], 1))
+        drawn = self._drawn(clip, offset, begun, anchor, config, draw)
+        if config.switched:
+            past, anchor = self._switch(drawn.past[:, 1:], drawn.past[:, 0], config, draw)
+            drawn = drawn._replace(past=torch.cat([anchor[:, None], past], 1))
+        return self._placed(drawn)
 
     def window(
         self,
@@ -154,6 +167,17 @@ class LatentSet:
         draw: Draw,
     ) -> Window:
         """Windows at given offsets of given clips, of sessions begun and anchored at others."""
+        return self._placed(self._drawn(clip, offset, begun, anchor, config, draw))
+
+    def _drawn(
+        self,
+        clip: Tensor,
+        offset: Tensor,
+        begun: Tensor,
+        anchor: Tensor,
+        config: WindowConfig,
+        draw: Draw,
+    ) -> "Drawn":
         start = self.starts[clip]
         ages = torch.arange(config.history, 0, -1)  # oldest first, the last latent is 1 old
         at = offset[:, None] - ages[None]
@@ -161,13 +185,17 @@ class LatentSet:
         anchor = torch.where(anchor >= 0, start + anchor, -1)
         target = (start + offset)[:, None] + torch.arange(config.targets)
         keep = draw.host_uniform(len(clip)) >= config.action_dropped
-        return Window(
-            target.to(self.device),
-            torch.cat([anchor[:, None], past], 1).to(self.device),
-            self.actions[target.to(self.device)],
-            keep.to(self.device),
-            self.texts_at(target[:, 0], config.text_dropped, draw),
-        )
+        texts = self.texts_at(target[:, 0], config.text_dropped, draw)
+        return Drawn(target, torch.cat([anchor[:, None], past], 1), keep, texts)
+
+    def _placed(self, drawn: "Drawn") -> Window:
+        """With the indices where the latents are: in one copy, which nobody waits for."""
+        target, past, keep, texts = drawn
+        parts = [target, past, keep[:, None]]
+        together = torch.cat(parts, 1).to(self.device, non_blocking=True)
+        target, past, keep = together.split([part.shape[1] for part in parts], 1)
+        target = target.contiguous()
+        return Window(target, past, self.actions[target], keep[:, 0] > 0, texts)
 
     def targets(self, batch: int, targets: int, draw: Draw) -> tuple[Tensor, Tensor]:
         """Clip and offset of the first target latent; offsets are multiples of `align`."""
@@ -214,7 +242,6 @@ class LatentSet:
     ) -> tuple[Tensor, Tensor]:
         """In some rows, what lies before a recent switch is the next row's past and anchor."""
         batch, length = past.shape
-        past, anchor = past.cpu(), anchor.cpu()
         chosen = draw.host_uniform(batch) < config.switched
         # Half of them at the switch itself, where obeying is learnt; the others soon after.
         since = draw.integers(0, length // self.align, batch) * self.align
@@ -229,8 +256,8 @@ class LatentSet:
         renew = (since > 0) & (draw.host_uniform(batch) < 0.5)
         new_anchor = torch.where(renew, renewed, anchor.roll(1, 0))
         return (
-            torch.where(chosen[:, None], switched, past).to(self.device),
-            torch.where(chosen, new_anchor, anchor).to(self.device),
+            torch.where(chosen[:, None], switched, past),
+            torch.where(chosen, new_anchor, anchor),
         )
 
     def texts_at(self, target: Tensor, dropped: float, draw: Draw) -> list[str]:

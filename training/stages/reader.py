@@ -13,6 +13,7 @@ and sentences are compared.
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -135,18 +136,32 @@ class Reader(nn.Module):
         return self.scale.exp() * seen @ meant.T
 
 
-def mistaken(match: Tensor, texts: list[str]) -> Tensor:
-    """Surprise [B] that window i says sentence i, of logits [B,S] against S >= B sentences.
+class Sentences(NamedTuple):
+    """Which of S sentences may be mistaken for each other: what they say, as numbers."""
+
+    said: Tensor
+    """[S] alike where they are the same, -1 where nothing is said"""
+    idle: Tensor
+    """[B,S] True where sentence j is no wrong answer for window i"""
+
+
+def sentences(texts: list[str], windows: int, device: torch.device) -> Sentences:
+    """Of S texts, the first B of which belong to the windows.
 
     The same sentence said elsewhere, and no sentence at all, are no wrong answers.
     """
-    index = {word: i for i, word in enumerate(dict.fromkeys(texts))}
-    said = torch.tensor([index[word] for word in texts], device=match.device)
+    index = {word: i for i, word in enumerate(dict.fromkeys(texts))} | {"": -1}
+    said = torch.tensor([index[word] for word in texts]).to(device, non_blocking=True)
+    idle = (said[:windows, None] == said[None]) | (said[None] < 0)
+    idle.diagonal().fill_(False)
+    return Sentences(said, idle)
+
+
+def mistaken(match: Tensor, among: Sentences) -> Tensor:
+    """Surprise [B] that window i says sentence i, of logits [B,S] against S >= B sentences."""
     own = torch.arange(len(match), device=match.device)
-    idle = said[own, None] == said[None]
-    idle |= said[None] == index.get("", -1)
-    idle[own, own] = False
-    return functional.cross_entropy(match.masked_fill(idle, -torch.inf), own, reduction="none")
+    fair = match.masked_fill(among.idle, -torch.inf)
+    return functional.cross_entropy(fair, own, reduction="none")
 
 
 def spread_of(data: LatentSet) -> Tensor:
@@ -208,7 +223,8 @@ class ReaderStage:
             match = self.reader.match(three[:, :, -1], said)
         told = window.actions.mean((1, 2))
         wrong = ((read - told) / self.spread).square().mean(0)
-        surprise = mistaken(match, window.texts)
+        among = sentences(window.texts, len(match), match.device)
+        surprise = mistaken(match, among)
         hits = (surprise < 0.693).float()  # more likely than all others together
         return wrong, surprise.mean(), hits.mean()
 

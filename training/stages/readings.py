@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from training.data.windows import LatentSet, Window, gather
 from training.stages.context import StepContext
-from training.stages.reader import Reader, mistaken, spread_of, three_of
+from training.stages.reader import Reader, mistaken, sentences, spread_of, three_of
 from training.stages.world import TrainWorld
 from training.trainer.draw import Draw
 
@@ -63,12 +63,13 @@ class Readings:
         """How much less what was made [B,C,1,h,w] says its text than the truth would."""
         others = draw.integers(0, len(self.data.latents), OTHERS)
         texts = asked.window.texts + self.data.texts_at(others, 0.0, draw)
-        told = torch.tensor([bool(t) for t in asked.window.texts], device=made.device)
+        among = sentences(texts, len(made), made.device)
+        told = among.said[: len(made)] >= 0
         with torch.no_grad():
             said = self.world.gist(texts)
         with self.context.autocast():
             with torch.no_grad():
                 true = gather(self.data.latents, asked.says[:, None])[:, :, 0]
-                fair = mistaken(self.reader.match(true, said), texts)
-            less = functional.relu(mistaken(self.reader.match(made[:, :, 0], said), texts) - fair)
+                fair = mistaken(self.reader.match(true, said), among)
+            less = functional.relu(mistaken(self.reader.match(made[:, :, 0], said), among) - fair)
         return (less * told).sum() / told.sum().clamp(min=1)

@@ -145,6 +145,7 @@ class SharpenStage:
         self.data = LatentSet.load(context.folder(config.latents), context.device)
         moving = self.data.actions.flatten(1).abs().amax(1) > 0
         self.moves = functional.pad(moving.long().cumsum(0), (1, 0))  # [M + 1] before each latent
+        self.starts = self.data.starts.to(context.device)
         self.world = open_world(Origin.named(config.origin, config.actions), context, self.data)
         self.world.requires_grad_(False)
         self.world.dit.near_only = config.near_only
@@ -215,7 +216,8 @@ class SharpenStage:
         real = Shown(torch.cat([before * seen, truth], 2), self._told(window))
         fake = Shown(torch.cat([own * seen, made], 2), self._told(asked))
         wishes = self._wishes(self._asked(asked, plain), own, made, draw)
-        values = self._please(real, fake, made, self._trust(plain), wishes)
+        error = trusted_error(made, truth, self._trust(plain))
+        values = self._please(real, fake, made, error, wishes)
         self.shown = real, Shown(fake.three.detach(), fake.told)
         self.streams.advance(runs, made.detach()[-config.streams.count :])
         return values
@@ -243,7 +245,7 @@ class SharpenStage:
 
     def _asked(self, window: Window, plain: Window) -> Asked:
         """The windows, and latents of which it is true what each is told."""
-        told = self.streams.runs.text.to(self.data.device)
+        told = self.streams.runs.text.to(self.data.device, non_blocking=True)
         own = window.target[len(plain.target) :, 0]
         return Asked(window, torch.cat([plain.target[:, 0], torch.where(told >= 0, told, own)]))
 
@@ -260,10 +262,9 @@ class SharpenStage:
         return wishes
 
     def _please(
-        self, real: Shown, fake: Shown, made: Tensor, trust: Trust, wishes: dict[str, Wish]
+        self, real: Shown, fake: Shown, made: Tensor, error: Tensor, wishes: dict[str, Wish]
     ) -> dict[str, Tensor]:
         """Gradients of the world, from the truth, the critic and the reader."""
-        error = trusted_error(made, real.three[:, :, -1:], trust)
         with frozen(self.critic):
             with torch.no_grad():
                 above = self._judged(real)
@@ -284,7 +285,7 @@ class SharpenStage:
         """How far the truth is a goal: little where there is nothing to go by, not at all where a
         run was told another text; less the longer a run has been its own."""
         config, device = self.config, self.data.device
-        runs = Runs(*(part.to(device) for part in self.streams.runs))
+        runs = Runs(*torch.stack(self.streams.runs).to(device, non_blocking=True))
         fresh = torch.zeros(len(plain.target), device=device)
         known = torch.cat([plain.past[:, -1] >= 0, runs.begun < runs.start])
         age = torch.cat([fresh, self._moved(runs)])
@@ -297,7 +298,7 @@ class SharpenStage:
 
     def _moved(self, runs: Runs) -> Tensor:
         """[S] chunks that each run has made while it was told to move."""
-        first = self.data.starts.to(self.data.device)[runs.clip]
+        first = self.starts[runs.clip]
         return (self.moves[first + runs.now] - self.moves[first + runs.start]).float()
 
     def _learn(self, error: Tensor, wishes: Sequence[Wish], made: Tensor) -> list[Tensor]:
@@ -395,7 +396,8 @@ def trusted_error(made: Tensor, truth: Tensor, trust: Trust) -> Tensor:
 def bounded(pull: Tensor) -> Tensor:
     """Slopes [B,...], none more than STRONGEST times as large as the median window's."""
     sizes = pull.flatten(1).norm(dim=1)
-    bound = (STRONGEST * sizes[sizes > 0].median() / (sizes + 1e-12)).clamp(max=1).nan_to_num(1.0)
+    median = torch.where(sizes > 0, sizes, torch.nan).nanmedian()
+    bound = (STRONGEST * median / (sizes + 1e-12)).clamp(max=1).nan_to_num(1.0)
     return pull * bound.view(-1, *[1] * (pull.ndim - 1))
 
 

@@ -26,12 +26,13 @@ from helios_core.transformer import ActionCache, HeliosTransformer, HistoryCache
 from training import artifacts
 from training.data.windows import LatentSet, Window
 from training.stages.context import StepContext
+from training.stages.sayings import Sayings
 from training.trainer.draw import Draw
 
 PRESETS = {"small": ("channels", "text_dim", "width", "layers"), "helios_14b": ()}
 """Presets of helios_core.config and what they want to be told."""
 CAPTIONS_KEPT = 50_000
-"""Captions whose words, or states, stay looked up."""
+"""Captions whose words stay looked up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +95,7 @@ class TrainWorld(nn.Module):
         super().__init__()
         self.dit, self.spec = dit, spec
         self._known: dict[str, tuple[Tensor, Tensor]] = {}  # letter groups and mask
-        self._said: dict[str, tuple[Tensor, Tensor]] = {}  # a frozen encoder's states and mask
+        self._said = Sayings(self._read_plainly)  # by a frozen encoder
         if isinstance(text, nn.Module):
             self.text = text
         else:  # another library's encoder: used, never trained or saved
@@ -121,22 +122,26 @@ class TrainWorld(nn.Module):
         """Hidden states and mask of texts; what a frozen encoder says of a caption is kept."""
         if not isinstance(self.text, SmallTextEncoder):
             return self.text.encode(texts)
-        if any(p.requires_grad for p in self.text.parameters()):
-            return self._read(texts)
-        new = [text for text in dict.fromkeys(texts) if text not in self._said]
-        if new:
-            if len(self._said) >= CAPTIONS_KEPT:
-                self._said.clear()
-                new = list(dict.fromkeys(texts))
-            # In one precision, whoever asks first: inside autocast or outside of it.
-            with torch.no_grad(), torch.autocast(self.text.whole.device.type, enabled=False):
-                self._said.update(zip(new, zip(*self._read(new), strict=True), strict=True))
-        states, masks = zip(*(self._said[text] for text in texts), strict=True)
-        return torch.stack(states), torch.stack(masks)
+        return self._said.states(texts) if self._reads_the_same() else self._read(texts)
 
     def gist(self, texts: list[str]) -> Tensor:
         """Mean hidden state of each text, one row each: what convolutions are told of it."""
+        if self._reads_the_same():
+            return self._said.gist(texts)
         return self.encode(texts)[0].float().mean(1)
+
+    def _reads_the_same(self) -> bool:
+        """Whether the encoder is one of ours, and frozen."""
+        if not isinstance(self.text, SmallTextEncoder):
+            return False
+        return not any(p.requires_grad for p in self.text.parameters())
+
+    @torch.no_grad()
+    def _read_plainly(self, texts: list[str]) -> tuple[Tensor, Tensor]:
+        """In one precision, whoever asks first: inside autocast or outside of it."""
+        assert isinstance(self.text, SmallTextEncoder)
+        with torch.autocast(self.text.whole.device.type, enabled=False):
+            return self._read(texts)
 
     def _read(self, texts: list[str]) -> tuple[Tensor, Tensor]:
         """As the encoder does, with the words of each caption looked up once."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from training.durable import place_folder
 from training.trainer import checkpoints
@@ -69,6 +70,14 @@ class Clock:
     """Whether `total` is what fits the budget, no longer what was asked for."""
     seconds: float = 0.0
     best: float = math.inf
+
+
+def numbers(metrics: dict[str, Tensor]) -> dict[str, float]:
+    """As floats, waited for once where they lie on one device."""
+    values = [value.detach().reshape(()) for value in metrics.values()]
+    if len({(value.device, value.dtype) for value in values}) > 1:
+        return {key: float(value) for key, value in metrics.items()}
+    return dict(zip(metrics, torch.stack(values).tolist(), strict=True))
 
 
 class Trainer:
@@ -135,7 +144,7 @@ class Trainer:
         turn = self.stage.turn(clock.step)
         draw = Draw(self.config.seed, clock.step, self.device)
         metrics = self.stage.backward(turn, draw, clock.samples)
-        values = {k: float(v) for k, v in metrics.items()}
+        values = numbers(metrics)
         self._check(turn, values)
         values |= self.players[turn].step(clock.samples, clock.total)
         if not math.isfinite(values["grad_norm"]):

@@ -73,14 +73,14 @@ class Player:
     def step(self, samples: int, total: int) -> dict[str, float]:
         """Apply the accumulated gradients; returns the gradient norm and the learning rate."""
         grads = [p for p in self.params.values() if p.grad is not None]
-        norm = whole(nn.utils.clip_grad_norm_(grads, self.config.clip or math.inf))
+        norm = float(whole(nn.utils.clip_grad_norm_(grads, self.config.clip or math.inf)))
         lr = rate(self.config, samples, total, rewarm_from=self.rewarm_from)
-        if math.isfinite(float(norm)):
+        if math.isfinite(norm):
             self._move(lr)
             self.steps += 1
             self._average()
         self._forget_gradients()
-        return {"grad_norm": float(norm), "lr": lr}
+        return {"grad_norm": norm, "lr": lr}
 
     def _move(self, lr: float) -> None:
         for optimiser in self.optimisers:
