@@ -35,6 +35,8 @@ def settle(args: argparse.Namespace) -> None:
 
     if args.repeats < 1 or args.warmup < 0:
         raise ValueError("--repeats is at least 1 and --warmup at least 0")
+    if args.report is not None and not args.report.parent.is_dir():
+        raise ValueError(f"--report {args.report}: there is no folder {args.report.parent}")
     if args.device == "auto":
         args.device = "cuda" if torch.cuda.is_available() else "cpu"
     if args.device == "cuda" and not torch.cuda.is_available():

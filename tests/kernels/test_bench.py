@@ -44,6 +44,14 @@ def test_a_bench_ends_with_one_json_line(
         assert all(part["floor_fraction"] > 0 for part in parts)
 
 
+def test_a_report_that_has_no_place_is_refused_before_anything_is_measured(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["bench", "train", *FEW, "--report", str(tmp_path / "no" / "report.json")]) == 2
+    told = capsys.readouterr()
+    assert "there is no folder" in told.err and "step" not in told.out
+
+
 def test_the_floor_of_a_kernel_is_what_its_tensors_weigh() -> None:
     """Forward inputs and outputs; backward the gradients, and of the inputs no more than all."""
     cases = _cases(Namespace(size="tiny", device="cpu", dtype="fp32"))
