@@ -38,6 +38,7 @@ def test_a_world_without_walks_says_so_instead_of_waiting(tmp_path):
 
 
 @pytest.mark.full
+@pytest.mark.timeout(1500)
 def test_all_of_it_brings_home_what_export_wants(tmp_path):
     told = run(tmp_path / "there", "all", tmp_path / "results", TINY="1")
     assert told.returncode == 0, told.stdout + told.stderr
