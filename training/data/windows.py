@@ -177,7 +177,7 @@ class LatentSet:
         anchor: Tensor,
         config: WindowConfig,
         draw: Draw,
-    ) -> "Drawn":
+    ) -> Drawn:
         start = self.starts[clip]
         ages = torch.arange(config.history, 0, -1)  # oldest first, the last latent is 1 old
         at = offset[:, None] - ages[None]
@@ -188,7 +188,7 @@ class LatentSet:
         texts = self.texts_at(target[:, 0], config.text_dropped, draw)
         return Drawn(target, torch.cat([anchor[:, None], past], 1), keep, texts)
 
-    def _placed(self, drawn: "Drawn") -> Window:
+    def _placed(self, drawn: Drawn) -> Window:
         """With the indices where the latents are: in one copy, which nobody waits for."""
         target, past, keep, texts = drawn
         parts = [target, past, keep[:, None]]

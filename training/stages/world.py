@@ -136,7 +136,6 @@ class TrainWorld(nn.Module):
             return False
         return not any(p.requires_grad for p in self.text.parameters())
 
-    @torch.no_grad()
     def _read_plainly(self, texts: list[str]) -> tuple[Tensor, Tensor]:
         """In one precision, whoever asks first: inside autocast or outside of it."""
         assert isinstance(self.text, SmallTextEncoder)
