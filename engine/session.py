@@ -192,6 +192,7 @@ class Session:
 
     def reset(self) -> None:
         """Back to where the session began."""
+        self._wake()
         self._leave_for(self._start)
         self._forget_past(self._history)
 
@@ -230,6 +231,7 @@ class Session:
         refuse_other_world(saved, self.world.info, path)
         named = unpack_moments(self.world, saved.named, path)
         state = self.world.load_state(saved.state)
+        self._wake()
         self._leave_for(Place(state=state, director=saved.director, named=named))
         self._forget_past(saved.history)
         self._saved = path
@@ -239,8 +241,7 @@ class Session:
         """Run backward through the past for as long as the key is held."""
         if self.rewinding or self._shown is None or self._serial < 0:
             return
-        if self.paused:
-            self.toggle_pause()
+        self._wake()
         self.stage.flush()
         self.rewinding = True
         self.playhead.turn(self.clock.now(), backward=True)
@@ -261,6 +262,11 @@ class Session:
         self.stage.leave(parent)
         self.store.forget_from(self._serial)
         self.log.keep(kept)
+
+    def _wake(self) -> None:
+        """End a pause: a place that the player asks for is to be seen."""
+        if self.paused:
+            self.toggle_pause()
 
     def _leave_for(self, place: Place) -> None:
         """End this line of play and begin another; what was under way is never shown."""

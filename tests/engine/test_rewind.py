@@ -186,6 +186,27 @@ def test_reset_begins_again(tmp_path):
     assert frames[frames.index(0, 1) :] == list(range(60 - frames.index(0, 1)))
 
 
+@pytest.mark.parametrize("verb", ["reset", "load"])
+def test_who_goes_elsewhere_while_paused_sees_the_place(tmp_path, verb):
+    path = str(tmp_path / "s.helios")
+    events = [Command("save", 0.6, path), Command("pause", 1.6)]
+    events += [Command(verb, 2.0, path if verb == "load" else ""), Command("quit", 8.0)]
+    run = play(tmp_path, events=events, frames=60)
+    run.loop.run()
+    frames = run.window.frames
+    jump = next(i for i in range(1, len(frames)) if frames[i] < frames[i - 1])
+    assert frames[jump] == (0 if verb == "reset" else 12)
+    assert len(frames) == 60 and not run.window.hud.paused
+
+
+def test_a_load_that_fails_leaves_a_pause_as_it_was(tmp_path):
+    events = [Command("pause", 1.0), Command("load", 1.5, "nowhere.helios")]
+    events += [Command("quit", 2.5)]
+    run = play(tmp_path, events=events, frames=60)
+    run.loop.run()
+    assert run.window.hud.paused and len(run.window.frames) < 60
+
+
 def test_a_session_of_another_pack_or_spec_is_refused_with_the_reason(tmp_path):
     path = tmp_path / "s.helios"
     play(tmp_path, events=[Command("save", 1.0, str(path))], frames=30).loop.run()
