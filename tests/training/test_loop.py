@@ -365,6 +365,20 @@ def test_muon_moves_the_matrices_inside_blocks_and_adamw_the_rest():
     assert ((size > 0.5) & (size < 1.3)).all()  # five rounds bring singular values near one
 
 
+@pytest.mark.parametrize(("before", "now"), [("muon", "adamw"), ("adamw", "muon")])
+def test_matrices_go_on_as_they_were_moved_or_the_way_out_is_said(before, now):
+    def player(matrices: str) -> Player:
+        named = {"dit.blocks.0.proj.weight": torch.nn.Parameter(torch.eye(4))}
+        return Player(named.items(), OptimiserConfig(matrices=matrices))
+
+    player(before).load_moments({})  # a parameter that has not moved yet has none
+    then = player(before)
+    then.touch_moments()
+    player(before).load_moments(then.moments())
+    with pytest.raises(ValueError, match=f"{now}.*resume with that"):
+        player(now).load_moments(then.moments())
+
+
 def test_what_a_step_tells_is_read_as_it_is():
     told = {"loss": torch.tensor(0.1), "right": torch.tensor([0.75])}
     assert numbers(told) == {"loss": float(told["loss"]), "right": 0.75}

@@ -135,7 +135,13 @@ class Player:
         for name, p in self.params.items():
             keys = [k for k in tensors if k.split("/", 1)[1] == name]
             state = {k.split("/", 1)[0]: _beside(tensors[k], p, k) for k in keys}
-            self._owner(p).state[p] = state
+            owner = self._owner(p)
+            if state and isinstance(owner, torch.optim.Muon) != ("momentum_buffer" in state):
+                raise ValueError(
+                    f"optimiser.matrices is {self.config.matrices!r}, and another way of moving "
+                    f"{name} was used before: resume with that, or begin anew"
+                )
+            owner.state[p] = state
 
     def _owner(self, param: nn.Parameter) -> torch.optim.Optimizer:
         """The optimiser that moves a parameter."""
