@@ -22,13 +22,13 @@ python=${PYTHON:-python3} device=${DEVICE:-cuda} workers=16 log="$runs/log"
 mkdir -p "$log"
 # Kernels of our own are for large widths; at these the plain ones launch as fast and need no compiler.
 export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1 HELIOS_KERNELS=reference
-# Four times as many windows in a step, and this many in all. The walks of four minutes take longest,
-# whatever else goes on: few of them in each piece.
+# Four times as many windows in a step, eight in the last one, and this many in all. The walks of
+# four minutes take longest, whatever else goes on: few of them in each piece.
 settings=(
   shared.wide=4
   'frames.settings.parts=[{clips: 112, frames: 1200}, {clips: 2, frames: 4800}, {clips: 2, frames: 4800}, {clips: 2, frames: 4800}, {clips: 2, frames: 4800}, {clips: 80, frames: 1200, lively: true}]'
   codec.loop.samples=80000 decoder.loop.samples=240000 forecast.loop.samples=240000
-  near.loop.samples=160000 sharpen-near.loop.samples=128000 sharpen.loop.samples=600000
+  near.loop.samples=160000 sharpen-near.loop.samples=128000 sharpen.loop.samples=2000000
 )
 if [ -n "${TINY:-}" ]; then
   device=${DEVICE:-cpu} workers=1
@@ -38,6 +38,10 @@ if [ -n "${TINY:-}" ]; then
     near.loop.samples=32 sharpen-near.loop.samples=64 reader.loop.samples=128 sharpen.loop.samples=64
   )
 fi
+# Small windows keep a GPU waiting for launches: no roundings to bf16, and graphs where there are.
+quick=() wide=(shared.wide=8)
+[ "$device" != cuda ] || quick=(precision=tf32)
+[ -z "${TINY:-}" ] || wide=()
 
 step() {  # step DEVICE NAMES OVERRIDES...: run steps of the recipe, their output kept
   local on=$1 names=$2 began=$SECONDS; shift 2
@@ -63,27 +67,38 @@ both() {  # both PID PID: wait for two, and fail if either did
   return "$code"
 }
 
-walks() {
+ends() {  # ends NAME: how long `sharpen` may take yet
+  [ "$1" = sharpen ] && [ -n "${MINUTES:-}" ] || return 0
+  local left=$((MINUTES * 60 - ($(date +%s) - $(cat "$log/began"))))
+  echo "sharpen.loop.land=true sharpen.loop.budget_minutes=$(awk "BEGIN {print $left / 60}")"
+}
+
+captured() {  # captured NAME OVERRIDES...: a step of `sharpen`, as CUDA graphs where that works
+  local name=$1; shift
+  if [ "$device" = cuda ]; then
+    step "$device" "$name" "${quick[@]}" "$name.settings.graphs=true" "$@" $(ends "$name") && return
+    echo "$name: once more, without graphs"
+  fi
+  step "$device" "$name" "${quick[@]}" "$@" $(ends "$name")
+}
+
+walks() {  # and the words, which need none
   rm -f "$log/walks.failed"
   step cpu frames "frames.settings.workers=$workers" & local most=$!
   step cpu held-frames held-frames.settings.workers=1 & local held=$!
-  both "$most" "$held" || { touch "$log/walks.failed"; return 1; }
+  step "$device" words "${quick[@]}" & local words=$!
+  both "$most" "$held" && wait "$words" || { touch "$log/walks.failed"; return 1; }
 }
 
 world() {
-  local ends=()
   await frames && await held-frames || return 1
-  step "$device" words & local words=$!
-  step "$device" codec & local codec=$!
-  both "$words" "$codec" || return 1
+  step "$device" codec || return 1
   step "$device" decoder & local decoder=$!
-  step "$device" latents,held-latents &&
-    step "$device" forecast,near,sharpen-near,reader || return 1
-  if [ -n "${MINUTES:-}" ]; then
-    local left=$((MINUTES * 60 - ($(date +%s) - $(cat "$log/began"))))
-    ends=(sharpen.loop.land=true "sharpen.loop.budget_minutes=$(awk "BEGIN {print $left / 60}")")
-  fi
-  step "$device" sharpen "${ends[@]}" & local sharpen=$!
+  step "$device" latents,held-latents && await words &&
+    step "$device" forecast "${quick[@]}" || return 1
+  step "$device" reader "${quick[@]}" & local reader=$!
+  step "$device" near "${quick[@]}" && captured sharpen-near && wait "$reader" || return 1
+  captured sharpen "${wide[@]}" & local sharpen=$!
   both "$decoder" "$sharpen"
 }
 

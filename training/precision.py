@@ -2,7 +2,9 @@
 
 Processors differ more here than anywhere else: with bf16 units a product takes a fraction of the
 time, without them fifty times as long. So `precision: auto` times one product of a block's size and
-takes bf16 only where it is clearly faster. Not here: what play computes in (engine.device).
+takes bf16 only where it is clearly faster. A small world on a GPU waits for launches instead, and
+rounding to bf16 is more of them: `tf32` needs none. Not here: what play computes in
+(engine.device).
 """
 
 import time
@@ -12,9 +14,18 @@ from typing import Literal
 
 import torch
 
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "tf32", "bf16"]
+"""tf32 = fp32 of which CUDA's tensor cores multiply 10 bits of the fraction."""
 CLEARLY = 0.8
 """bf16 has to take less than this share of the time of fp32."""
+
+
+def prepare(precision: Precision, device: torch.device) -> None:
+    """Let CUDA's tensor cores have fp32 products, or keep them whole."""
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    elif precision == "tf32":
+        raise ValueError("precision tf32 is CUDA's: give auto, fp32 or bf16 on a CPU")
 
 
 def suited(device: torch.device) -> Precision:

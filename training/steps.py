@@ -16,7 +16,7 @@ from typing import Any, Protocol, get_type_hints, runtime_checkable
 import torch
 
 from helios_core.plain import build, to_plain
-from training.precision import suited
+from training.precision import prepare, suited
 from training.recipe import Recipe, StepConfig
 from training.stages.context import StepContext, StepName
 from training.trainer import checkpoints
@@ -107,13 +107,15 @@ def make_context(recipe: Recipe, name: str) -> StepContext:
     device = recipe.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    asked = recipe.precision
+    on, asked = torch.device(device), recipe.precision
+    precision = suited(on) if asked == "auto" else asked
+    prepare(precision, on)
     return StepContext(
         root=Path(recipe.root).expanduser(),
         name=name,
-        device=torch.device(device),
-        precision=suited(torch.device(device)) if asked == "auto" else asked,
-        ranks=start(torch.device(device)),
+        device=on,
+        precision=precision,
+        ranks=start(on),
     )
 
 

@@ -21,6 +21,7 @@ from torch.overrides import TorchFunctionMode, resolve_name
 from torch.utils._pytree import tree_map
 
 from kernels.backend import using
+from tests.training.pretend_graph import capturing
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 MOVES = {"copy_", "type_as", "_has_compatible_shallow_copy_type", "set_data", "__set__"}
@@ -136,6 +137,8 @@ class Pretended(TorchFunctionMode):
                 now = torch.device(place).type == "cuda"
             elif isinstance(place, Tensor):
                 now, kwargs["dtype"] = marked(place), place.dtype
+        if now != was and capturing():
+            raise RuntimeError("operation not permitted when stream is capturing: a copy")
         flags = [x for x in rest if isinstance(x, bool)]
         kwargs.update(zip(("non_blocking", "copy"), flags, strict=False))
         dtypes = [x for x in rest if isinstance(x, torch.dtype)]

@@ -3,6 +3,7 @@
 Sharpening is interrupted between the turns of world and critic.
 """
 
+import shutil
 from functools import cache
 
 import pytest
@@ -10,8 +11,9 @@ import torch
 
 from tests.training import tiny
 from tests.training.pretend_cuda import marked, pretending
+from tests.training.pretend_graph import by_tape
 from tests.training.test_recipes import TINY
-from training import recipe, steps
+from training import graphed, recipe, steps
 from training.data import shards
 from training.data.render import RenderConfig, ShardJob, render_clips
 from training.stages import judge, words
@@ -32,13 +34,19 @@ def root(tmp_path_factory):
 
 
 @cache
-def settings(root, samples):
+def settings(root, samples, *more):
     trained = [step for step in CHAIN if "latents" not in step]
     changes = [f"{step}.loop.samples={samples}" for step in trained]
     changes += [f"{step}.loop.save_minutes=0.00001" for step in trained]
     plain = [text for text in TINY if not text.startswith("precision")]
-    always = "near.settings.own.start=0.0"
-    return recipe.load("wilds-nano", [f"root={root}", "device=cuda", *plain, *changes, always])
+    plain += ["device=cuda", "near.settings.own.start=0.0", *more]
+    return recipe.load("wilds-nano", [f"root={root}", *plain, *changes])
+
+
+def make_what_it_needs(root, step):
+    """The steps before, where no test of this process has run them."""
+    before = [name for name in CHAIN[: CHAIN.index(step)] if not RunDir(root / name).done]
+    assert not before or steps.run(settings(root, 6), only=before, resume=True) == "done"
 
 
 @pytest.mark.parametrize("step", CHAIN)
@@ -47,11 +55,29 @@ def test_every_step_trains_and_goes_on_there(root, step, monkeypatch):
     monkeypatch.setattr(words, "JUDGED", 16)
     rundir = RunDir(root / step)
     with pretending():
+        make_what_it_needs(root, step)
         assert steps.run(settings(root, 6), only=[step]) == "done"
         if checkpoints.existing(rundir.checkpoints):
             (rundir.path / "done.json").unlink()
             assert steps.run(settings(root, 12), only=[step], resume=True) == "done"
     assert rundir.done
+
+
+def test_turns_are_captured_there_without_a_copy_from_the_host(root, monkeypatch):
+    monkeypatch.setattr(judge, "_fitting", lambda *_: 2)
+    monkeypatch.setattr(words, "JUDGED", 16)
+    monkeypatch.setattr(graphed, "by_cuda", by_tape)
+    plan = settings(root, 12, "sharpen.settings.graphs=true", "precision=tf32")
+    shutil.rmtree(root / "sharpen", ignore_errors=True)
+    before = torch.get_float32_matmul_precision()
+    try:
+        with pretending():
+            make_what_it_needs(root, "sharpen")
+            assert steps.run(plan, only=["sharpen"]) == "done"
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert RunDir(root / "sharpen").done
+    shutil.rmtree(root / "sharpen")
 
 
 def test_walks_are_rendered_there(tmp_path):

@@ -77,11 +77,12 @@ def test_the_truth_leaves_nothing_to_wish_for_and_something_else_does(stage):
     _teach(stage, 60)
     readings = Readings(stage.reader, stage.data, stage.world, stage.context)
     asked, past, truth = _asked(stage)
-    assert not readings.actions(asked, past, truth).any()
-    assert not readings.text(asked, truth, Draw(0, 0)).any()
+    deeds, words = readings.deeds(asked.window), readings.words(asked, Draw(0, 0))
+    assert not readings.actions(deeds, past, truth).any()
+    assert not readings.text(words, truth).any()
     foreign = truth.roll(1, 0)
-    assert readings.actions(asked, past, foreign) > 0
-    assert readings.text(asked, foreign, Draw(0, 0)) > 0
+    assert readings.actions(deeds, past, foreign) > 0
+    assert readings.text(words, foreign) > 0
 
 
 def test_what_follows_nothing_or_was_told_nothing_is_not_asked_for(stage):
@@ -95,10 +96,10 @@ def test_what_follows_nothing_or_was_told_nothing_is_not_asked_for(stage):
     mask[2] = False
     window = replace(asked.window, past=fresh, action_mask=mask)
     silent = replace(window, texts=["", *window.texts[1:]])
-    readings.actions(asked._replace(window=window), past, made).backward()
+    readings.actions(readings.deeds(window), past, made).backward()
     assert [bool(g.any()) for g in made.grad[:4]] == [False, False, False, True]
     made.grad = None
-    readings.text(asked._replace(window=silent), made, Draw(0, 0)).backward()
+    readings.text(readings.words(asked._replace(window=silent), Draw(0, 0)), made).backward()
     assert not made.grad[0].any() and made.grad[1:].any()
 
 
@@ -109,6 +110,7 @@ def test_a_told_run_is_asked_to_show_what_is_true_of_its_text(stage):
     index = asked.says.roll(1)
     texts = stage.data.texts_at(index.cpu(), 0.0, Draw(0, 0))
     told = Asked(replace(asked.window, texts=texts), index)
-    assert readings.text(told, truth, Draw(0, 0)) > 0
+    words = readings.words(told, Draw(0, 0))
+    assert readings.text(words, truth) > 0
     shown = gather(stage.data.latents, index[:, None])
-    assert not readings.text(told, shown, Draw(0, 0)).any()
+    assert not readings.text(words, shown).any()

@@ -6,10 +6,14 @@ import pytest
 import torch
 
 from tests.training import tiny
+from tests.training.pretend_graph import by_tape
 from training.data.streams import StreamConfig
 from training.data.windows import WindowConfig
+from training.graphed import Graphed
 from training.stages import world as worlds
 from training.stages.base import BaseConfig, BaseStage
+from training.stages.reader import Reader, ReaderShape
+from training.stages.readings import Readings
 from training.stages.sharpen import (
     FROM_NOTHING,
     HEAVIEST,
@@ -144,6 +148,47 @@ def _plain(stage, **windows):
     return stage.data.sample(4, replace(stage.config.windows, **windows), Draw(1, 0))
 
 
+def _with_reader(stage):
+    """The same stage of which everything learns, with a reader that has learned nothing."""
+    torch.manual_seed(1)
+    shape = ReaderShape(
+        channels=stage.data.latents.shape[1], text=stage.world.dit.config.text_dim,
+        actions=stage.data.spec.size, width=8, blocks=1, shared=8,
+    )  # fmt: skip
+    streams = replace(stage.config.streams, retold=0.5)
+    config = replace(stage.config, taught=("",), sigmas=(1.0, 0.6), streams=streams)
+    made = SharpenStage(config, stage.context, LoopConfig())
+    made.readings = Readings(Reader(shape), made.data, made.world, made.context)
+    return made
+
+
+def test_turns_as_graphs_are_the_same_turns(stage):
+    plain, graphed = _with_reader(stage), _with_reader(stage)
+    players = graphed.players()
+    learn = Graphed(graphed._learn_from, players["world"].params.values(), by_tape)
+    examine = Graphed(graphed._examine_all, players["critic"].params.values(), by_tape)
+    graphed._learn, graphed._examine = learn, examine
+    seen = set()
+    for step in range(16):
+        values = []
+        for each in (plain, graphed):
+            turn = each.turn(step)
+            told = each.backward(turn, Draw(0, step), step)
+            seen |= set(told)
+            values.append({k: float(v) for k, v in told.items()})
+            each.players()[turn].step(step, 100)
+        assert values[0] == values[1]
+    assert {"text", "actions", "adversarial", "right"} <= seen
+    assert {len(turn._known) for turn in (learn, examine)} == {1, 2}
+    for one, other in zip(plain.world.parameters(), graphed.world.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_graphs_are_refused_where_there_is_no_cuda(stage):
+    with pytest.raises(ValueError, match="leave them false"):
+        SharpenStage(replace(stage.config, graphs=True), stage.context, LoopConfig())
+
+
 def test_truth_counts_less_the_longer_a_run_has_been_its_own(stage):
     for step in range(3):
         stage.backward("world", Draw(0, step), step)
@@ -202,13 +247,13 @@ def test_the_gradient_of_a_wish_is_made_as_large_as_the_errors(stage):
     error, wanted = torch.tensor([[3.0, 0.0, 4.0]]), torch.tensor([[0.0, 100.0, 0.0]])
     made = last.flatten()[None, :3] * 1.0
     wishes = [Wish(1.0, (made * wanted).sum()), Wish(0.5, (made * wanted.roll(1)).sum())]
-    weights = stage._learn((made * error).sum(), wishes, made)
+    weights = stage._weigh((made * error).sum(), wishes, made)
     torch.testing.assert_close(torch.stack(weights), torch.tensor([0.05, 0.025]))  # 5 over 100
     torch.testing.assert_close(last.grad.flatten()[:3], torch.tensor([3.0, 5.0, 6.5]))
     last.grad = None
     made = last.flatten()[None, :3] * 1.0
     faint = Wish(1.0, (made * wanted * 0.01).sum())
-    (weight,) = stage._learn((made * error).sum(), [faint], made)
+    (weight,) = stage._weigh((made * error).sum(), [faint], made)
     torch.testing.assert_close(weight, torch.tensor(HEAVIEST))
 
 

@@ -41,6 +41,6 @@ class StepContext:
 
     def autocast(self) -> AbstractContextManager:
         """bf16 matrix products when the recipe asks for them."""
-        if self.precision == "fp32":
-            return nullcontext()
-        return torch.autocast(self.device.type, torch.bfloat16)
+        if self.precision == "bf16":
+            return torch.autocast(self.device.type, torch.bfloat16)
+        return nullcontext()

@@ -13,7 +13,7 @@ Not distillation from a many-step teacher: that is `distill`.
 Legend: B windows, C channels, h w rows and columns, E width of what the critic is told.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +26,7 @@ from training import artifacts
 from training.data.bank import OwnBank
 from training.data.streams import Runs, StreamConfig, Streams
 from training.data.windows import LatentSet, Window, WindowConfig, gather, join
+from training.graphed import Graphed
 from training.losses.adversarial import pair_loss, smoothness
 from training.losses.flow import clean_from_velocity, mix
 from training.rollout import sample_chunk
@@ -34,7 +35,7 @@ from training.stages.context import StepContext, StepName
 from training.stages.critic import frozen
 from training.stages.judge import Judge
 from training.stages.origin import Origin, open_world
-from training.stages.readings import Asked, Readings
+from training.stages.readings import Asked, Deeds, Readings, Words
 from training.stages.sharpen_critic import Critic, Shown
 from training.stages.world import Given
 from training.trainer.draw import Draw
@@ -99,6 +100,8 @@ class SharpenConfig:
     tell from the same latents under their own."""
     critic: tuple[int, int] = (128, 4)
     """Width and blocks of the critic."""
+    graphs: bool = False
+    """Launch each turn's kernels at once, as CUDA graphs: a small world leaves a GPU waiting."""
     optimiser: OptimiserConfig = field(
         default_factory=lambda: OptimiserConfig(lr=2e-4, betas=(0.5, 0.95), warmup=2000)
     )
@@ -127,6 +130,40 @@ class Trust(NamedTuple):
     details: Tensor
     means: Tensor
     """Of each row of a picture."""
+
+
+class Lesson(NamedTuple):
+    """What the world learns from in one turn, of B windows."""
+
+    hidden: Tensor
+    """[B,L,D] states of the texts that they are told"""
+    mask: Tensor | None
+    """[B,L]"""
+    past: Tensor
+    """[B,C,1+K,h,w] as the world sees it, the anchor first"""
+    actions: Tensor
+    action_mask: Tensor
+    noise: Tensor
+    """[B,C,1,h,w]"""
+    seen: Tensor
+    """[B,1,1,1,1] 0 where the critic does not see what came before"""
+    real: Shown
+    """With the truth last."""
+    told: Tensor
+    """[B,E] what the critic is told of what is made"""
+    trust: Trust
+    deeds: Deeds | None
+    words: Words | None
+
+
+class Learned(NamedTuple):
+    """What a turn of the world gave, beside gradients."""
+
+    values: dict[str, Tensor]
+    made: Tensor
+    """[B,C,1,h,w]"""
+    three: Tensor
+    """[B,C,3,h,w] as the critic sees it."""
 
 
 class Wish(NamedTuple):
@@ -167,6 +204,7 @@ class SharpenStage:
             "critic": Player(self.critic.named_parameters(), config.critic_optimiser),
         }
         self.readings = self._readings()
+        self._learn, self._examine = self._turns()
         self.shown: tuple[Shown, Shown] | None = None
         """What is real and what the world has made of it, until the critic has had its turn."""
         self.streams = Streams(self.data, OwnBank(self.data.latents), config.streams, 1)
@@ -179,6 +217,17 @@ class SharpenStage:
             if any(name.startswith(f"dit.{part}") for part in self.config.taught):
                 parameter.requires_grad_(True)
                 yield name, parameter
+
+    def _turns(self) -> tuple[Callable[..., Learned], Callable[..., dict[str, Tensor]]]:
+        """The two turns, as graphs where they are asked for."""
+        turns = self._learn_from, self._examine_all
+        if not self.config.graphs:
+            return turns
+        if self.context.device.type != "cuda" or self.context.ranks.count > 1:
+            raise ValueError("sharpen.graphs are CUDA's, of one process: leave them false here")
+        players = (self._players[name].params.values() for name in ("world", "critic"))
+        learn, examine = (Graphed(*pair) for pair in zip(turns, players, strict=True))
+        return learn, examine
 
     def _readings(self) -> Readings | None:
         if not self.config.reader:
@@ -201,6 +250,14 @@ class SharpenStage:
 
     def _world_turn(self, draw: Draw) -> dict[str, Tensor]:
         """Makes the next chunk of ordinary windows and of the world's own runs, and learns."""
+        runs, lesson = self._lesson(draw)
+        values, made, three = self._learn(lesson)
+        self.shown = lesson.real, Shown(three, lesson.told)
+        self.streams.advance(runs, made[-self.config.streams.count :])
+        return values
+
+    def _lesson(self, draw: Draw) -> tuple[Window, Lesson]:
+        """The windows of the runs, and what the world learns from in all windows."""
         config, latents = self.config, self.data.latents
         plain = self.data.sample(config.batch - config.streams.count, config.windows, draw)
         runs = self.streams.window(config.windows, draw)
@@ -208,19 +265,32 @@ class SharpenStage:
         past = torch.cat([gather(latents, plain.past), self.streams.history(runs)])
         truth = gather(latents, window.target)
         noise = draw.normal(*truth.shape)
-        with self.context.autocast():
-            conditions = self.world.conditions(asked, past, draw)
-            made = self._made(self.world.given(conditions, 1), noise)
-        before, own = gather(latents, window.past[:, -2:]), past[:, :, -2:]
         seen = self._seen(draw)
-        real = Shown(torch.cat([before * seen, truth], 2), self._told(window))
-        fake = Shown(torch.cat([own * seen, made], 2), self._told(asked))
-        wishes = self._wishes(self._asked(asked, plain), own, made, draw)
-        error = trusted_error(made, truth, self._trust(plain))
-        values = self._please(real, fake, made, error, wishes)
-        self.shown = real, Shown(fake.three.detach(), fake.told)
-        self.streams.advance(runs, made.detach()[-config.streams.count :])
-        return values
+        before = gather(latents, window.past[:, -2:])
+        with self.context.autocast():
+            hidden, mask = self.world.encode(asked.texts)
+        lesson = Lesson(
+            hidden=hidden, mask=mask, past=past, actions=asked.actions,
+            action_mask=asked.action_mask, noise=noise, seen=seen,
+            real=Shown(torch.cat([before * seen, truth], 2), self._told(window)),
+            told=self._told(asked), trust=self._trust(plain),
+            deeds=self._deeds(asked), words=self._words(asked, plain, draw),
+        )  # fmt: skip
+        return runs, lesson
+
+    def _learn_from(self, lesson: Lesson) -> Learned:
+        """One turn of the world: the same operations every time, on tensors alone."""
+        own, truth = lesson.past[:, :, -2:], lesson.real.three[:, :, 2:]
+        with self.context.autocast():
+            conditions = self.world.conditions_from(
+                lesson.hidden, lesson.mask, lesson.past, lesson.actions, lesson.action_mask
+            )
+            made = self._made(self.world.given(conditions, 1), lesson.noise)
+        fake = Shown(torch.cat([own * lesson.seen, made], 2), lesson.told)
+        wishes = self._wishes(lesson, own, made)
+        error = trusted_error(made, truth, lesson.trust)
+        values = self._please(lesson.real, fake, made, error, wishes)
+        return Learned(values, made.detach(), fake.three.detach())
 
     def _made(self, given: Given, noise: Tensor) -> Tensor:
         """The clean end of the last step; the steps before it are not differentiated."""
@@ -243,22 +313,31 @@ class SharpenStage:
         """Text and actions as the critic reads them [B,E]."""
         return torch.cat([self.world.gist(window.texts), window.actions.flatten(1)], 1)
 
-    def _asked(self, window: Window, plain: Window) -> Asked:
-        """The windows, and latents of which it is true what each is told."""
-        told = self.streams.runs.text.to(self.data.device, non_blocking=True)
-        own = window.target[len(plain.target) :, 0]
-        return Asked(window, torch.cat([plain.target[:, 0], torch.where(told >= 0, told, own)]))
+    def _deeds(self, asked: Window) -> Deeds | None:
+        if self.readings is None or not self.config.readings[0]:
+            return None
+        return self.readings.deeds(asked)
 
-    def _wishes(self, asked: Asked, own: Tensor, made: Tensor, draw: Draw) -> dict[str, Wish]:
+    def _words(self, asked: Window, plain: Window, draw: Draw) -> Words | None:
+        """With latents of which it is true what each window is told."""
+        if self.readings is None or not self.config.readings[1]:
+            return None
+        told = self.streams.runs.text.to(self.data.device, non_blocking=True)
+        own = asked.target[len(plain.target) :, 0]
+        says = torch.cat([plain.target[:, 0], torch.where(told >= 0, told, own)])
+        return self.readings.words(Asked(asked, says), draw)
+
+    def _wishes(self, lesson: Lesson, own: Tensor, made: Tensor) -> dict[str, Wish]:
         """What the reader wants of the world."""
-        if self.readings is None:
-            return {}
-        of_actions, of_text = self.config.readings
         wishes = {}
-        if of_actions:
-            wishes["actions"] = Wish(of_actions, self.readings.actions(asked, own, made))
-        if of_text:
-            wishes["text"] = Wish(of_text, self.readings.text(asked, made, draw))
+        of_actions, of_text = self.config.readings
+        if lesson.deeds is not None:
+            assert self.readings is not None
+            read = self.readings.actions(lesson.deeds, own, made)
+            wishes["actions"] = Wish(of_actions, read)
+        if lesson.words is not None:
+            assert self.readings is not None
+            wishes["text"] = Wish(of_text, self.readings.text(lesson.words, made))
         return wishes
 
     def _please(
@@ -270,7 +349,7 @@ class SharpenStage:
                 above = self._judged(real)
             wanted = pair_loss(self._judged(fake), above)
             wishes = {"adversarial": Wish(self.config.adversarial, wanted), **wishes}
-            weights = self._learn(error, list(wishes.values()), made)
+            weights = self._weigh(error, list(wishes.values()), made)
         values = {name: wish.loss.detach() for name, wish in wishes.items()}
         weighed = {f"weight_{name}": w for name, w in zip(wishes, weights, strict=True)}
         return {"loss": error.detach(), **values, **weighed}
@@ -301,7 +380,7 @@ class SharpenStage:
         first = self.starts[runs.clip]
         return (self.moves[first + runs.now] - self.moves[first + runs.start]).float()
 
-    def _learn(self, error: Tensor, wishes: Sequence[Wish], made: Tensor) -> list[Tensor]:
+    def _weigh(self, error: Tensor, wishes: Sequence[Wish], made: Tensor) -> list[Tensor]:
         """Backward through all; returns what each wish weighs.
 
         Its gradient gets `weight` times the size that the error's has, at the last layer.
@@ -329,11 +408,14 @@ class SharpenStage:
         moved = []
         if float(draw.host_uniform(1)) < self.config.smoothed:
             moved = [self._shaken(shown, draw) for shown in (real, fake)]
-        of_real, of_fake, of_other, *of_moved = self._judged(real, fake, other, *moved).chunk(
-            3 + len(moved)
-        )
+        return self._examine(real, fake, other, *moved)
+
+    def _examine_all(self, *shown: Shown) -> dict[str, Tensor]:
+        """One turn of the critic: real, made and mismatched ones, and at times the first two moved
+        a little."""
+        of_real, of_fake, of_other, *of_moved = self._judged(*shown).chunk(len(shown))
         loss = pair_loss(of_real, of_fake) + self.config.mismatched * pair_loss(of_real, of_other)
-        if moved:
+        if of_moved:
             weight = self.config.smooth / self.config.smoothed
             loss = loss + weight * smoothness([of_real, of_fake], of_moved)
         loss.backward()
@@ -396,8 +478,10 @@ def trusted_error(made: Tensor, truth: Tensor, trust: Trust) -> Tensor:
 def bounded(pull: Tensor) -> Tensor:
     """Slopes [B,...], none more than STRONGEST times as large as the median window's."""
     sizes = pull.flatten(1).norm(dim=1)
-    median = torch.where(sizes > 0, sizes, torch.nan).nanmedian()
-    bound = (STRONGEST * median / (sizes + 1e-12)).clamp(max=1).nan_to_num(1.0)
+    some = (sizes > 0).sum()
+    middle = len(sizes) - some + (some - 1) // 2  # of those above 0; nanmedian would wait for it
+    median = sizes.sort().values.gather(0, middle[None])
+    bound = (STRONGEST * median / (sizes + 1e-12)).clamp(max=1)
     return pull * bound.view(-1, *[1] * (pull.ndim - 1))
 
 

@@ -108,15 +108,25 @@ class TrainWorld(nn.Module):
         texts = window.texts
         if misspelled:
             texts = [misspell(t, draw.host, misspelled) if t else t for t in texts]
-        hidden, mask = self.encode(texts)
+        return self.conditions_from(*self.encode(texts), past, window.actions, window.action_mask)
+
+    def conditions_from(
+        self,
+        hidden: Tensor,
+        mask: Tensor | None,
+        past: Tensor,
+        actions: Tensor,
+        action_mask: Tensor,
+    ) -> Conditions:
+        """The same from what the encoder says, `encode`: tensors alone."""
         shape = self.dit.config
         if self.dit.near_only:  # they see the newest two latents and no more
             history = History(short=past[:, :, -1:], mid=past[:, :, -2:-1])
-            return Conditions(hidden, mask, history, window.actions, window.action_mask)
-        history = make_history(
-            past[:, :, 1:], past[:, :, :1], shape.history_sizes, use_anchor=shape.anchor
-        )
-        return Conditions(hidden, mask, history, window.actions, window.action_mask)
+        else:
+            history = make_history(
+                past[:, :, 1:], past[:, :, :1], shape.history_sizes, use_anchor=shape.anchor
+            )
+        return Conditions(hidden, mask, history, actions, action_mask)
 
     def encode(self, texts: list[str]) -> tuple[Tensor, Tensor | None]:
         """Hidden states and mask of texts; what a frozen encoder says of a caption is kept."""
