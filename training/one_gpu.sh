@@ -69,8 +69,9 @@ both() {  # both PID PID: wait for two, and fail if either did
 
 ends() {  # ends NAME: how long `sharpen` may take yet
   [ "$1" = sharpen ] && [ -n "${MINUTES:-}" ] || return 0
-  local left=$((MINUTES * 60 - ($(date +%s) - $(cat "$log/began"))))
-  echo "sharpen.loop.land=true sharpen.loop.budget_minutes=$(awk "BEGIN {print $left / 60}")"
+  local passed=$(($(date +%s) - $(cat "$log/began")))
+  echo "sharpen.loop.land=true" \
+    "sharpen.loop.budget_minutes=$(awk "BEGIN {print $MINUTES - $passed / 60}")"
 }
 
 captured() {  # captured NAME OVERRIDES...: a step of `sharpen`, as CUDA graphs where that works

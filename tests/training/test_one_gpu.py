@@ -37,6 +37,38 @@ def test_a_world_without_walks_says_so_instead_of_waiting(tmp_path):
     assert told.returncode == 1 and "run walks again" in told.stderr
 
 
+STAND_IN = """#!/usr/bin/env bash
+echo "$@" >> "$CALLS"
+while [ $# -gt 0 ]; do
+  case $1 in root=*) root=${1#root=};; --only) names=$2;; *graphs=true) exit 1;; esac; shift
+done
+for name in ${names//,/ }; do mkdir -p "$root/$name" && touch "$root/$name/done.json"; done
+"""
+"""In the place of Python: notes how it is called, makes every step at once, knows no graphs."""
+
+
+def test_a_gpu_that_captures_no_graphs_sharpens_without_them(tmp_path):
+    python, calls = tmp_path / "python", tmp_path / "calls"
+    python.write_text(STAND_IN)
+    python.chmod(0o755)
+    for part in ("walks", "world"):
+        told = run(
+            tmp_path / "there", part, PYTHON=str(python), CALLS=str(calls), MINUTES="10.5",
+            DEVICE="cuda", TINY="",
+        )  # fmt: skip
+        assert told.returncode == 0, told.stdout + told.stderr
+    made = [line.split("--only ")[1].split()[0] for line in calls.read_text().splitlines()]
+    assert sorted(made[:3]) == ["frames", "held-frames", "words"]
+    sharpened = [line for line in calls.read_text().splitlines() if "--only sharpen " in line]
+    assert ["graphs=true" in line for line in sharpened] == [True, False]
+    for line in sharpened:
+        assert "shared.wide=8" in line and "precision=tf32" in line and "device=cuda" in line
+        minutes = float(line.split("sharpen.loop.budget_minutes=")[1].split()[0])
+        assert 9 < minutes <= 10.5
+    assert made.index("codec") < made.index("forecast") < made.index("near")
+    assert made.index("near") < made.index("sharpen-near") < made.index("sharpen")
+
+
 @pytest.mark.full
 @pytest.mark.timeout(1500)
 def test_all_of_it_brings_home_what_export_wants(tmp_path):
