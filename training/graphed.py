@@ -8,6 +8,7 @@ Not here: what is captured (training.stages.sharpen), and any use of it without 
 
     learn = Graphed(function, parameters)
     out = learn(inputs)          # trees of tensors; `out` is good until the next call
+    show = Graphed(function, ()) # without a backward pass, within torch.no_grad()
 """
 
 from collections.abc import Callable, Iterable
@@ -109,6 +110,8 @@ class Graphed:
 
 def distance(one: list[Tensor], other: list[Tensor]) -> float:
     """Size of the difference of two lists of tensors, over that of the first."""
+    if not one and not other:
+        return 0.0
     pairs = [(a.float(), b.float()) for a, b in zip(one, other, strict=True)]
     apart = torch.stack([(a - b).square().sum() for a, b in pairs]).sum()
     size = torch.stack([a.square().sum() for a, _ in pairs]).sum()

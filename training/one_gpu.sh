@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# wilds-nano from nothing on a machine with one CUDA GPU, for who has it for minutes only: the walks on the
-# processors, the rest on the GPU with wide batches, steps that need not wait for each other side by side.
+# wilds-nano from nothing on a machine with one CUDA GPU, for who has it for minutes only: wide batches,
+# CUDA graphs, and side by side what need not wait for each other. Where a graph cannot be, the same without.
 #
-#   training/one_gpu.sh RUNS walks            # on the processors; 16 of them suit its pieces
+#   training/one_gpu.sh RUNS walks            # walks and words
 #   training/one_gpu.sh RUNS world            # everything after that; the walks may still be going
 #   training/one_gpu.sh RUNS bring RESULTS    # what `export` wants, in pieces of 15 MiB, and the records
 #   training/one_gpu.sh RUNS all RESULTS      # the three, one after the other
@@ -22,13 +22,13 @@ python=${PYTHON:-python3} device=${DEVICE:-cuda} workers=16 log="$runs/log"
 mkdir -p "$log"
 # Kernels of our own are for large widths; at these the plain ones launch as fast and need no compiler.
 export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1 HELIOS_KERNELS=reference
-# Four times as many windows in a step, eight in the last one, and this many in all. The walks of
-# four minutes take longest, whatever else goes on: few of them in each piece.
+# Four times as many windows in a step, eight in the last one, and this many in all. On processors the
+# walks of four minutes take longest, whatever else goes on: few of them in each piece.
 settings=(
   shared.wide=4
   'frames.settings.parts=[{clips: 112, frames: 1200}, {clips: 2, frames: 4800}, {clips: 2, frames: 4800}, {clips: 2, frames: 4800}, {clips: 2, frames: 4800}, {clips: 80, frames: 1200, lively: true}]'
   codec.loop.samples=80000 decoder.loop.samples=240000 forecast.loop.samples=240000
-  near.loop.samples=160000 sharpen-near.loop.samples=128000 sharpen.loop.samples=2000000
+  near.loop.samples=160000 sharpen-near.loop.samples=128000 sharpen.loop.samples=6000000
 )
 if [ -n "${TINY:-}" ]; then
   device=${DEVICE:-cpu} workers=1
@@ -38,10 +38,15 @@ if [ -n "${TINY:-}" ]; then
     near.loop.samples=32 sharpen-near.loop.samples=64 reader.loop.samples=128 sharpen.loop.samples=64
   )
 fi
-# Small windows keep a GPU waiting for launches: no roundings to bf16, and graphs where there are.
+# Small windows keep a GPU waiting for launches: no roundings to bf16, and graphs where there are. A
+# picture of two hundred walks then takes little longer than one of ten: twice as many are made.
 quick=() wide=(shared.wide=8)
+large=(
+  frames.settings.shard=224 frames.settings.workers=3
+  'frames.settings.parts=[{clips: 224, frames: 1200}, {clips: 32, frames: 2400}, {clips: 160, frames: 1200, lively: true}]'
+)
 [ "$device" != cuda ] || quick=(precision=tf32)
-[ -z "${TINY:-}" ] || wide=()
+[ -z "${TINY:-}" ] || { wide=() large=(); }
 
 step() {  # step DEVICE NAMES OVERRIDES...: run steps of the recipe, their output kept
   local on=$1 names=$2 began=$SECONDS; shift 2
@@ -83,10 +88,20 @@ captured() {  # captured NAME OVERRIDES...: a step of `sharpen`, as CUDA graphs 
   step "$device" "$name" "${quick[@]}" "$@" $(ends "$name")
 }
 
+rendered() {  # rendered NAME WORKERS OVERRIDES...: as graphs, or by so many processors
+  local name=$1 workers=$2; shift 2
+  if [ "$device" = cuda ]; then
+    step "$device" "$name" "$name.settings.graphs=true" "$@" && return
+    echo "$name: once more, on the processors"
+    rm -rf "$runs/wilds-nano/$name"  # what is begun has other worlds
+  fi
+  step cpu "$name" "$name.settings.workers=$workers"
+}
+
 walks() {  # and the words, which need none
   rm -f "$log/walks.failed"
-  step cpu frames "frames.settings.workers=$workers" & local most=$!
-  step cpu held-frames held-frames.settings.workers=1 & local held=$!
+  rendered frames "$workers" "${large[@]}" & local most=$!
+  rendered held-frames 1 & local held=$!
   step "$device" words "${quick[@]}" & local words=$!
   both "$most" "$held" && wait "$words" || { touch "$log/walks.failed"; return 1; }
 }

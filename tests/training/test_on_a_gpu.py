@@ -80,8 +80,10 @@ def test_turns_are_captured_there_without_a_copy_from_the_host(root, monkeypatch
     shutil.rmtree(root / "sharpen")
 
 
-def test_walks_are_rendered_there(tmp_path):
-    config = RenderConfig(height=16, width=16, parts=(), event_seconds=0.1)
+@pytest.mark.parametrize("graphs", [False, True])
+def test_walks_are_rendered_there(tmp_path, monkeypatch, graphs):
+    monkeypatch.setattr(graphed, "by_cuda", by_tape)
+    config = RenderConfig(height=16, width=16, parts=(), event_seconds=0.1, graphs=graphs)
     job = ShardJob(tmp_path / "0.safetensors", 1, 2, 3, True)
     with pretending():
         clips = render_clips(config, job, "cuda")

@@ -47,7 +47,7 @@ for name in ${names//,/ }; do mkdir -p "$root/$name" && touch "$root/$name/done.
 """In the place of Python: notes how it is called, makes every step at once, knows no graphs."""
 
 
-def test_a_gpu_that_captures_no_graphs_sharpens_without_them(tmp_path):
+def test_a_gpu_that_captures_no_graphs_does_without_them(tmp_path):
     python, calls = tmp_path / "python", tmp_path / "calls"
     python.write_text(STAND_IN)
     python.chmod(0o755)
@@ -57,12 +57,18 @@ def test_a_gpu_that_captures_no_graphs_sharpens_without_them(tmp_path):
             DEVICE="cuda", TINY="",
         )  # fmt: skip
         assert told.returncode == 0, told.stdout + told.stderr
-    made = [line.split("--only ")[1].split()[0] for line in calls.read_text().splitlines()]
-    assert sorted(made[:3]) == ["frames", "held-frames", "words"]
-    sharpened = [line for line in calls.read_text().splitlines() if "--only sharpen " in line]
-    assert ["graphs=true" in line for line in sharpened] == [True, False]
+    lines = calls.read_text().splitlines()
+    made = [line.split("--only ")[1].split()[0] for line in lines]
+    assert set(made[: made.index("codec")]) == {"frames", "held-frames", "words"}
+    for name in ("frames", "held-frames", "sharpen-near", "sharpen"):
+        tries = [line for line in lines if f"--only {name} " in line]
+        assert ["graphs=true" in line for line in tries] == [True, False]
+        rendered = "frames" in name
+        assert ["device=cuda" in line for line in tries] == [True, not rendered]
+        assert any("workers=16" in line for line in tries) == (name == "frames")
+    sharpened = [line for line in lines if "--only sharpen " in line]
     for line in sharpened:
-        assert "shared.wide=8" in line and "precision=tf32" in line and "device=cuda" in line
+        assert "shared.wide=8" in line and "precision=tf32" in line
         minutes = float(line.split("sharpen.loop.budget_minutes=")[1].split()[0])
         assert 9 < minutes <= 10.5
     assert made.index("codec") < made.index("forecast") < made.index("near")

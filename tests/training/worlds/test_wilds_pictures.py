@@ -1,11 +1,14 @@
 """Pictures of Wilds: they depend on seed, pose and moment alone, and show what they should."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
+from tests.training.pretend_graph import by_tape
+from training.graphed import Graphed
 from training.worlds.wilds import biomes, camera, facts, noise, weather
 from training.worlds.wilds.spec import SPEC
 from training.worlds.wilds.world import Wilds, WildsConfig
@@ -48,6 +51,36 @@ def test_rendering_in_parts_equals_rendering_at_once(monkeypatch):
     whole = wilds.render()
     monkeypatch.setattr("training.worlds.wilds.world.PIXELS_PER_PASS", {"cpu": 24 * 36 * 2})
     assert _differing(whole, wilds.render()) == 0
+
+
+def _as_graphs(wilds: Wilds) -> Wilds:
+    """Its steps and pictures as graphs that are only pretended."""
+    show = partial(wilds._show, steady=True)
+    wilds._stepped, wilds._shown = (Graphed(f, (), by_tape) for f in (wilds._step, show))
+    return wilds
+
+
+def test_graphs_show_the_same_walk():
+    plain, graphed = Wilds(SEEDS, 24, 36), _as_graphs(Wilds(SEEDS, 24, 36))
+    kept, rainy = graphed.state, 0
+    for t, action in enumerate(_walk(40, len(SEEDS))):
+        for wilds in (plain, graphed):
+            if t % 8 == 2:
+                names = ["rain starts", "night falls", None, "campfire is lit", "snow starts"]
+                wilds.event(names[t // 8 :] + names[: t // 8])
+            wilds.step(action)
+        if t % 5 == 0:
+            gap = (plain.render().int() - graphed.render().int()).abs()
+            assert int(gap.max()) <= 3  # a trace of rain that no camera was thought to see
+            rainy += bool((plain.state.weather[:, weather.RAIN] > 0.3).any())
+    assert rainy
+    np.testing.assert_array_equal(plain.poses(), graphed.poses())
+    assert torch.equal(kept.body.x, Wilds(SEEDS, 24, 36).state.body.x), "states stay as they were"
+
+
+def test_graphs_are_refused_without_cuda():
+    with pytest.raises(ValueError, match="leave them off"):
+        Wilds(SEEDS, 24, 36, graphs=True)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

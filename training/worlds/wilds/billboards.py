@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from training.worlds.wilds.camera import View
+from training.worlds.wilds.noise import constant
 from training.worlds.wilds.objects import Things
 from training.worlds.wilds.sky import fog_share
 from training.worlds.wilds.sprites import LEVELS, NAMES, TILE, atlas, sizes
@@ -119,14 +120,20 @@ class Overlay:
     through: Tensor
 
 
-def draw(c: Cards, view: View, eye: Tensor, ahead: Tensor, air: Air, lit: Lighting) -> Overlay:
-    """Composites cards before ground that lies `ahead` metres ahead [N, W, H]."""
+def draw(
+    c: Cards, view: View, eye: Tensor, ahead: Tensor, air: Air, lit: Lighting, steady: bool
+) -> Overlay:
+    """Composites cards before ground that lies `ahead` metres ahead [N, W, H].
+
+    A `steady` picture shades every pixel of each layer, whether a card covers it or not.
+    """
     n, w, h = ahead.shape
     which, across = _layers(c, view)
     colour = torch.zeros(3, n * w * h, device=ahead.device)
     through = torch.ones(n * w * h, device=ahead.device)
     table = _per_card(c, view, eye, air, lit)
     world = torch.arange(n, device=ahead.device)[:, None]
+    everywhere = torch.arange(n * w * h if steady else 0, device=ahead.device)
     for layer in range(LAYERS):
         card = which[:, :, layer]
         near = torch.where(card >= 0, table["ahead"][world, card.clamp(min=0)], torch.inf)
@@ -139,19 +146,25 @@ def draw(c: Cards, view: View, eye: Tensor, ahead: Tensor, air: Air, lit: Lighti
         v = v / table["height"][world, card.clamp(min=0)][..., None]
         # A card may touch the slope it stands on: let it win by a little.
         covered = (v > 0) & (v < 1) & (near[..., None] < ahead + 0.35) & open_
-        spot = covered.reshape(-1).nonzero()[:, 0]
+        covered = covered.reshape(-1)
+        spot = everywhere if steady else covered.nonzero()[:, 0]
+        high = v.reshape(-1)[spot]
+        if steady:
+            high = torch.where(covered, high, 0.5)
         column = torch.div(spot, h, rounding_mode="floor")
         owner = torch.div(column, w, rounding_mode="floor") * c.ahead.shape[1]
-        owner = owner + card.reshape(-1)[column]
+        owner = owner + card.clamp(min=0).reshape(-1)[column]
         value = _shade(
             table,
             owner,
             column,
             w,
             across[:, :, layer].reshape(-1)[column],
-            v.reshape(-1)[spot],
+            high,
             lit,
         )
+        if steady:
+            value = torch.where(covered, value, 0.0)
         before = through[spot]
         colour[:, spot] += before * value[:3]
         through[spot] = before * (1 - value[3])
@@ -209,7 +222,7 @@ def _shade(
     direct = (facing * 0.78 + 0.30 * a).clamp(min=0)
     skylit = a * 1.0 + 0.3 * ny
     light = t["light"] * direct + t["ambient"] * skylit
-    warm = torch.tensor([1.0, 0.52, 0.20], device=u.device)[:, None]
+    warm = constant(str(u.device), 1.0, 0.52, 0.20)[:, None]
     light = light + warm * (t["glow"] * a)
     rgb = torch.stack([r, g, b])
     flat = rgb / a.clamp(min=1e-3) * t["tint"]

@@ -70,8 +70,7 @@ def albedo(land: Land, g: Ground, grain: Tensor, ahead: Tensor, snowpack: Tensor
     rgb = lerp(rgb, land.mix("rock", g.blend), ramp(steep + 0.12 * g.small, 0.50, 0.85))
     rgb = lerp(rgb, land.mix("shore", g.blend), 1 - ramp(g.height + 0.35 * g.small, 0.25, 1.1))
     lying = spread(snowpack, 2) * (1 - ramp(steep, 0.5, 1.0)) * ramp(g.height, 0.05, 0.5)
-    white = torch.tensor([0.90, 0.93, 0.98], device=rgb.device).view(3, 1, 1, 1)
-    rgb = lerp(rgb, white, 0.92 * lying)
+    rgb = lerp(rgb, _tint(rgb, 0.90, 0.93, 0.98), 0.92 * lying)
     return rgb * (1 + 0.20 * land.mix("grain", g.blend) * (1 - 0.6 * lying) * grain)
 
 
@@ -81,13 +80,13 @@ def _footprint(view: View, ahead: Tensor, eye: Tensor) -> Tensor:
 
 
 def _tint(like: Tensor, *rgb: float) -> Tensor:
-    return torch.tensor(rgb, device=like.device).view(3, 1, 1, 1)
+    return noise.constant(str(like.device), *rgb).view(3, 1, 1, 1)
 
 
 def surface(land: Land, place: Place, view: View, ahead: Tensor, eye: Tensor) -> Surface:
     """Looks up the ground and its texture at `ahead` metres along every ray."""
     dx, dz = view.ray_x[..., None] * ahead, view.ray_z[..., None] * ahead
-    tile = noise.tile(land.device)[[noise.FBM, noise.FBM_U, noise.FBM_V]]
+    tile = noise.planes(land.device, noise.FBM, noise.FBM_U, noise.FBM_V)
     u0, v0 = (spread(t, 2) for t in place.micro)
     micro, mu, mv = noise.sample(tile, u0 + dx / MICRO, v0 + dz / MICRO)
     return Surface(

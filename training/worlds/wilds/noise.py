@@ -69,6 +69,18 @@ def tile(device: str) -> Tensor:
     return torch.from_numpy(planes.astype(np.float32)).to(device)
 
 
+@lru_cache(maxsize=4)
+def planes(device: str, *which: int) -> Tensor:
+    """Some planes of the tile that do not lie side by side."""
+    return tile(device)[list(which)]
+
+
+@lru_cache(maxsize=256)
+def constant(device: str, *values: float) -> Tensor:
+    """Numbers on a device, sent there once."""
+    return torch.tensor(values, device=device)
+
+
 def sample(planes: Tensor, u: Tensor, v: Tensor) -> Tensor:
     """Periodic bilinear lookup: planes [C, S+1, S+1], u and v of any one shape -> [C, *shape]."""
     grid = torch.stack([u - torch.floor(u), v - torch.floor(v)], -1).mul_(2).sub_(1)

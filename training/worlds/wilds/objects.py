@@ -8,6 +8,7 @@ N worlds, K things around each camera, in an order that depends on its cell alon
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -168,16 +169,19 @@ def sites(land: Land, place: Place, x: Tensor, z: Tensor, radius: int) -> Sites:
     return Sites(cells=c, which=torch.where(there, which, GONE), foot=foot)
 
 
+@lru_cache(maxsize=4)
+def _kinds(device: str) -> Tensor:
+    """[landmarks] what stands there, of a ring each stone."""
+    names = ["standing stone" if name == "ring of stones" else name for name in LANDMARKS]
+    return torch.tensor([kind_index(name) for name in names], device=device)
+
+
 def landmarks(land: Land, place: Place, s: Sites, fire: Tensor) -> Things:
     """The sites as things: RING slots each, used by rings of stones and by a fire's flame."""
     device = s.foot.device
     n, k = s.foot.shape
     slot = torch.arange(RING, device=device)
-    simple = torch.tensor(
-        [kind_index(name if name != "ring of stones" else "standing stone") for name in LANDMARKS],
-        device=device,
-    )
-    kind = simple[s.which.clamp(min=0)][..., None].expand(n, k, RING)
+    kind = _kinds(str(device))[s.which.clamp(min=0)][..., None].expand(n, k, RING)
     ring = (s.which == LANDMARKS.index("ring of stones"))[..., None]
     fires = (s.which == LANDMARKS.index("campfire"))[..., None]
     burning = fires & (slot == 1) & (fire > 0.02)[:, None, None]

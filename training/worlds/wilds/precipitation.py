@@ -85,14 +85,14 @@ def _density(shells: tuple[Shell, ...], view: View, yaw: Tensor, time: Tensor, w
     return 1 - clear
 
 
-def fall(picture: Tensor, view: View, air: Air, yaw: Tensor, clock: Tensor) -> Tensor:
+def fall(picture: Tensor, view: View, air: Air, yaw: Tensor, clock: Tensor, steady: bool) -> Tensor:
     """The picture [3, N, W, H] behind the rain and snow of each world."""
     time = (clock % 600.0).float()
     wind = air.weather[:, WIND]
     bright = air.ambient * 0.95 + 0.25 * air.light
     for column, shells, whiteness in ((RAIN, RAINS, 0.10), (SNOW, SNOWS, 0.34)):
         amount = air.weather[:, column]
-        if bool((amount > 0.02).any()):
+        if steady or bool((amount > 0.02).any()):
             cover = _density(shells, view, yaw, time, wind) * spread(amount, 2)
             colour = spread(bright * (1 + whiteness) + whiteness * air.day, 2)
             picture = picture + cover * (colour - picture)

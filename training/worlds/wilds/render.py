@@ -81,7 +81,7 @@ def _land_and_sky(
 
 def _sky(scene: Scene, air: Air, rays: sky.Rays, view: View, cloud: Tensor, haze: Tensor) -> Tensor:
     """[3, N, W, H] everything above the ground, and below it what water would mirror."""
-    above = sky.clouds(air, rays, cloud, sky.sky(air, rays, view.pixel))
+    above = sky.clouds(air, rays, cloud, sky.sky(air, rays, view.pixel, scene.steady))
     above = above + _extras(scene, air, rays, view)
     above = sky.ranges(scene.land, air, rays, above, haze)
     return lerp(above, haze[..., None], sky.veil(air, rays))
@@ -111,9 +111,9 @@ def _clouds(
 def _extras(scene: Scene, air: Air, rays: sky.Rays, view: View) -> Tensor:
     """Aurora and lightning, where any world has them."""
     out = torch.zeros(3, *rays.x.shape, device=rays.x.device)
-    if bool((air.weather[:, weather.AURORA] * air.night > 0.01).any()):
+    if scene.steady or bool((air.weather[:, weather.AURORA] * air.night > 0.01).any()):
         out = out + sky.aurora(air, rays, scene.clock)
-    if bool((air.flash > 0.01).any()):
+    if scene.steady or bool((air.flash > 0.01).any()):
         out = out + 0.9 * sky.bolt(air, rays, scene.clock, scene.land.seeds, view.pixel)
     return out
 
@@ -132,10 +132,10 @@ def _mirror(picture: Tensor, lit: Lit, view: View) -> Tensor:
     return torch.where(inside, seen, lit.sky)
 
 
-def _waters(lit: Lit, over: billboards.Overlay, view: View, rays: sky.Rays) -> Tensor:
+def _waters(lit: Lit, over: billboards.Overlay, view: View, rays: sky.Rays, steady: bool) -> Tensor:
     """The picture with its water mirroring it, and the cards over both."""
     whole = lit.picture * over.through + over.colour
-    if not bool((lit.water > 0).any()):
+    if not (steady or bool((lit.water > 0).any())):
         return whole
     mirrored = _mirror(whole, lit, view)
     share = (0.10 + 0.80 * (1 - rays.y.abs()).clamp(0, 1) ** 4) * lit.water * (1 - lit.fog)
@@ -189,7 +189,7 @@ def picture_of(scene: Scene, height: int, width: int) -> Tensor:
     gust = (scene.clock % 1000.0).float()
     lighting = billboards.Lighting(haze=lit.haze, fire=flames, gust=gust)
     cards = billboards.cards(things, view)
-    over = billboards.draw(cards, view, eye, hits.ahead, air, lighting)
-    picture = _waters(lit, over, view, rays)
-    picture = precipitation.fall(picture, view, air, scene.camera.yaw, scene.clock)
+    over = billboards.draw(cards, view, eye, hits.ahead, air, lighting, scene.steady)
+    picture = _waters(lit, over, view, rays, scene.steady)
+    picture = precipitation.fall(picture, view, air, scene.camera.yaw, scene.clock, scene.steady)
     return (_film(picture) * 255 + 0.5).to(torch.uint8).permute(1, 3, 2, 0).contiguous()

@@ -26,11 +26,15 @@ class Scene:
     """How white the ground is, 0..1."""
     fire: Tensor
     """How high the campfires burn, 0..1."""
+    steady: bool = False
+    """Compute what no camera sees too, so that every picture takes the same operations and none
+    waits for an answer: what a graph of them needs (training.graphed)."""
 
     def rows(self, part: slice) -> "Scene":
         """Some of the cameras."""
         return Scene(
             land=self.land.rows(part),
             camera=self.camera.rows(part),
+            steady=self.steady,
             **{k: getattr(self, k)[part] for k in ("hour", "clock", "weather", "snowpack", "fire")},
         )

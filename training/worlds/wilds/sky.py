@@ -72,7 +72,7 @@ def fog_share(air: Air, distance: Tensor, height: Tensor, eye: Tensor) -> Tensor
     return 1 - torch.exp(-((distance * thick) ** 1.25))
 
 
-def sky(air: Air, rays: Rays, pixel: float) -> Tensor:
+def sky(air: Air, rays: Rays, pixel: float, steady: bool) -> Tensor:
     """Gradient, sun, moon and stars; `pixel` is the angle of one in radians."""
     up = rays.y.abs()
     low = torch.exp(-up * 3.4)
@@ -85,7 +85,7 @@ def sky(air: Air, rays: Rays, pixel: float) -> Tensor:
     disc = torch.sigmoid((_dot(rays, up, air.sun) - 0.9988) * (0.05 / edge) * 60)
     shine = spread(open_sky * (air.sun[1] > -0.08), 2)
     out = out + disc * shine * _rgb(air.light * 0.9 + 0.25)
-    if bool((air.night > 0.01).any()):
+    if steady or bool((air.night > 0.01).any()):
         out = out + _night(air, rays, up, pixel, open_sky)
     return out
 
@@ -96,7 +96,7 @@ def _night(air: Air, rays: Rays, up: Tensor, pixel: float, open_sky: Tensor) -> 
     disc = torch.sigmoid((moon - 0.9986) * (0.05 / edge) * 60)
     halo = moon.clamp(min=0) ** 40 * 0.16
     seen = spread(air.night * open_sky, 2)
-    tint = torch.tensor([0.92, 0.94, 1.0], device=up.device).view(3, 1, 1, 1)
+    tint = noise.constant(str(up.device), 0.92, 0.94, 1.0).view(3, 1, 1, 1)
     scale = 1 / (STAR_TILE * (1 + up))
     softness = max(2, round(pixel * STARS / STAR_TILE * 0.75))
     stars = noise.sample(star_tile(str(up.device), softness), rays.x * scale, rays.z * scale)[0]

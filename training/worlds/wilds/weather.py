@@ -37,7 +37,8 @@ COVERING = 1.5
 
 def table(device: str) -> Tensor:
     """[weathers, columns]."""
-    return torch.tensor([WEATHERS[name] for name in NAMES], device=device)
+    flat = noise.constant(device, *(x for name in NAMES for x in WEATHERS[name]))
+    return flat.view(len(NAMES), len(COLUMNS))
 
 
 def sun_direction(hour: Tensor) -> Tensor:
@@ -87,7 +88,7 @@ def _ramp(x: Tensor, low: float, high: float) -> Tensor:
 
 
 def _rgb(device: torch.device, *values: float) -> Tensor:
-    return torch.tensor(values, device=device)[:, None]
+    return noise.constant(str(device), *values)[:, None]
 
 
 def flash(seeds: Tensor, clock: Tensor, storm: Tensor) -> Tensor:

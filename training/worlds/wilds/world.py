@@ -12,12 +12,15 @@ one immutable value: `state` is read, kept and assigned back freely.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
+from training.graphed import Graphed
 from training.worlds.wilds import events, facts, physics, spawn, weather
 from training.worlds.wilds.camera import Camera
 from training.worlds.wilds.physics import DT, EYE, Body
@@ -65,6 +68,18 @@ class State:
     fire_target: Tensor
 
 
+Tensors = dict[str, Any]
+"""A state as a tree that graphs know."""
+
+
+def flat(state: State) -> Tensors:
+    return {**vars(state), "body": dict(vars(state.body))}
+
+
+def whole(tensors: Tensors) -> State:
+    return State(**{**tensors, "body": Body(**tensors["body"])})
+
+
 class Wilds:
     """A batch of worlds on one device."""
 
@@ -75,12 +90,22 @@ class Wilds:
         width: int = 192,
         device: str = "cpu",
         config: WildsConfig | None = None,
+        graphs: bool = False,
     ) -> None:
+        """`graphs`: launch each step and each picture at once, as a CUDA graph: thousands of
+        operations, whatever the number of worlds."""
         self.config = config or WildsConfig()
         self.height, self.width, self.device = height, width, torch.device(device)
         self.seeds = torch.tensor([int(s) & 0x7FFFFFFF for s in seeds], device=self.device)
         with torch.no_grad():
             self.land, self.state = spawn.start(self.seeds, self.config)
+        self._stepped, self._shown = self._as_graphs() if graphs else (self._step, self._show)
+
+    def _as_graphs(self) -> tuple[Graphed, Graphed]:
+        if self.device.type != "cuda":
+            raise ValueError("graphs of worlds are CUDA's: leave them off here")
+        show = partial(self._show, steady=True)
+        return Graphed(self._step, ()), Graphed(show, ())
 
     @property
     def count(self) -> int:
@@ -96,13 +121,21 @@ class Wilds:
                 f"actions have shape {tuple(action.shape)}; {self.count} worlds want "
                 f"[{self.count}, {SPEC.size}] ({', '.join(SPEC.names)})"
             )
-        body = physics.step(self.land, self.state.body, action)
-        self.state = replace(advance(self.state, self.config), body=body)
+        found = self._stepped(flat(self.state), action)
+        self.state = whole(tree_map(torch.clone, found))  # a graph's are good until the next step
+
+    def _step(self, before: Tensors, action: Tensor) -> Tensors:
+        state = whole(before)
+        body = physics.step(self.land, state.body, action)
+        return flat(replace(advance(state, self.config), body=body))
 
     @torch.no_grad()
     def render(self) -> Tensor:
         """uint8 [N, H, W, 3] on the worlds' device."""
-        scene = self.scene()
+        return self._shown(flat(self.state)).clone()
+
+    def _show(self, now: Tensors, steady: bool = False) -> Tensor:
+        scene = self._scene(whole(now), steady)
         room = PIXELS_PER_PASS.get(self.device.type, 1_000_000)
         size = max(1, room // (self.height * self.width))
         parts = [
@@ -113,7 +146,10 @@ class Wilds:
 
     def scene(self) -> Scene:
         """What the cameras see now, as a value."""
-        s, b = self.state, self.state.body
+        return self._scene(self.state)
+
+    def _scene(self, s: State, steady: bool = False) -> Scene:
+        b = s.body
         camera = Camera(x=b.x, z=b.z, eye=b.feet + EYE, yaw=b.yaw, pitch=b.pitch)
         return Scene(
             land=self.land,
@@ -123,6 +159,7 @@ class Wilds:
             weather=s.weather,
             snowpack=s.snowpack,
             fire=s.fire,
+            steady=steady,
         )
 
     @torch.no_grad()
