@@ -43,7 +43,7 @@ fi
 quick=() wide=(shared.wide=8)
 large=(
   frames.settings.shard=224 frames.settings.workers=3
-  'frames.settings.parts=[{clips: 224, frames: 1200}, {clips: 32, frames: 2400}, {clips: 160, frames: 1200, lively: true}]'
+  'frames.settings.parts=[{clips: 224, frames: 1200}, {clips: 32, frames: 2400}, {clips: 160, frames: 1200, lively: true}, {clips: 2, frames: 400}]'
 )
 [ "$device" != cuda ] || quick=(precision=tf32)
 [ -z "${TINY:-}" ] || { wide=() large=(); }
@@ -121,7 +121,8 @@ world() {
 bring() {
   [ -n "$results" ] || { echo "bring: name a folder for the results" >&2; return 2; }
   mkdir -p "$results" || return 2
-  # `export` asks some shard of latents which actions there are; the smallest will do
+  # `export` asks some shard of latents which actions there are; the smallest will do, and there is one
+  # of two clips
   local shard
   shard=$(cd "$runs" && ls -S wilds-nano/latents/*.safetensors | tail -n 1)
   tar cf - -C "$runs" wilds-nano/decoder/final wilds-nano/sharpen/final "$shard" |
