@@ -29,6 +29,7 @@ settings=(
   'frames.settings.parts=[{clips: 112, frames: 1200}, {clips: 2, frames: 4800}, {clips: 2, frames: 4800}, {clips: 2, frames: 4800}, {clips: 2, frames: 4800}, {clips: 80, frames: 1200, lively: true}]'
   codec.loop.samples=80000 decoder.loop.samples=240000 forecast.loop.samples=240000
   near.loop.samples=160000 sharpen-near.loop.samples=128000 sharpen.loop.samples=6000000
+  near.settings.misspelled=0.0  # each would be new, and read while the GPU waits
 )
 if [ -n "${TINY:-}" ]; then
   device=${DEVICE:-cpu} workers=1
