@@ -11,6 +11,7 @@ Not here: what is captured (training.stages.sharpen), and any use of it without 
     show = Graphed(function, ()) # without a backward pass, within torch.no_grad()
 """
 
+import gc
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -126,6 +127,7 @@ def by_cuda(plainly: Run, run: Run) -> tuple[Any, Callable[[], None]]:
         for _ in range(WARM_UPS):
             plainly()
     torch.cuda.current_stream().wait_stream(aside)
+    gc.collect()  # a graph that is destroyed during the capture would spoil it
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         out = run()

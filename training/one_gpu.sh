@@ -28,7 +28,8 @@ settings=(
   shared.wide=4
   'frames.settings.parts=[{clips: 112, frames: 1200}, {clips: 2, frames: 4800}, {clips: 2, frames: 4800}, {clips: 2, frames: 4800}, {clips: 2, frames: 4800}, {clips: 80, frames: 1200, lively: true}]'
   codec.loop.samples=80000 decoder.loop.samples=240000 forecast.loop.samples=240000
-  near.loop.samples=160000 sharpen-near.loop.samples=128000 sharpen.loop.samples=6000000
+  near.loop.samples=160000 sharpen-near.loop.samples=128000
+  "sharpen.loop.samples=$([ -n "${MINUTES:-}" ] && echo 6000000 || echo 600000)"
   near.settings.misspelled=0.0  # each would be new, and read while the GPU waits
 )
 if [ -n "${TINY:-}" ]; then
@@ -43,7 +44,7 @@ fi
 # picture of two hundred walks then takes little longer than one of ten: twice as many are made.
 quick=() wide=(shared.wide=8)
 large=(
-  frames.settings.shard=224 frames.settings.workers=3
+  frames.settings.shard=224 frames.settings.workers=4
   'frames.settings.parts=[{clips: 224, frames: 1200}, {clips: 32, frames: 2400}, {clips: 160, frames: 1200, lively: true}, {clips: 2, frames: 400}]'
 )
 [ "$device" != cuda ] || quick=(precision=tf32)
@@ -73,27 +74,39 @@ both() {  # both PID PID: wait for two, and fail if either did
   return "$code"
 }
 
-ends() {  # ends NAME: how long `sharpen` may take yet
+ends() {  # ends NAME: how long `sharpen` may take, with what it has taken before it was stopped
   [ "$1" = sharpen ] && [ -n "${MINUTES:-}" ] || return 0
-  local passed=$(($(date +%s) - $(cat "$log/began")))
-  echo "sharpen.loop.land=true" \
-    "sharpen.loop.budget_minutes=$(awk "BEGIN {print $MINUTES - $passed / 60}")"
+  local passed=$(($(date +%s) - $(cat "$log/began"))) before=0 state
+  for state in "$runs"/wilds-nano/sharpen/checkpoints/*/state.json; do
+    [ -f "$state" ] && before=$(sed -n 's/^ *"seconds": *\([0-9.]*\).*/\1/p' "$state")
+  done
+  echo "sharpen.loop.land=true sharpen.loop.budget_minutes=$(
+    awk "BEGIN {m = $MINUTES - ($passed - $before) / 60; print (m > 0.01 ? m : 0.01)}")"
+}
+
+made() {  # made NAME: whether it is done, however
+  [ -f "$runs/wilds-nano/$1/done.json" ]
 }
 
 captured() {  # captured NAME OVERRIDES...: a step of `sharpen`, as CUDA graphs where that works
-  local name=$1; shift
+  local name=$1 code; shift
+  made "$name" && return
   if [ "$device" = cuda ]; then
     step "$device" "$name" "${quick[@]}" "$name.settings.graphs=true" "$@" $(ends "$name") && return
+    code=$?; [ "$code" -lt 128 ] || return "$code"  # told to stop
     echo "$name: once more, without graphs"
   fi
   step "$device" "$name" "${quick[@]}" "$@" $(ends "$name")
 }
 
 rendered() {  # rendered NAME WORKERS OVERRIDES...: as graphs, or by so many processors
-  local name=$1 workers=$2; shift 2
-  if [ "$device" = cuda ]; then
+  local name=$1 workers=$2 code; shift 2
+  made "$name" && return
+  if [ "$device" = cuda ] && [ ! -e "$log/$name.plain" ]; then
     step "$device" "$name" "$name.settings.graphs=true" "$@" && return
+    code=$?; [ "$code" -lt 128 ] || return "$code"
     echo "$name: once more, on the processors"
+    touch "$log/$name.plain"
     rm -rf "$runs/wilds-nano/$name"  # what is begun has other worlds
   fi
   step cpu "$name" "$name.settings.workers=$workers"
@@ -122,15 +135,15 @@ world() {
 bring() {
   [ -n "$results" ] || { echo "bring: name a folder for the results" >&2; return 2; }
   mkdir -p "$results" || return 2
+  (cd "$runs" && find log wilds-nano -path '*/checkpoints' -prune -o -type f \
+    \( -name '*.json' -o -name '*.jsonl' -o -name '*.log' -o -name '*.png' \) -print0 |
+    tar czf - --null -T -) > "$results/records.tgz"
   # `export` asks some shard of latents which actions there are; the smallest will do, and there is one
   # of two clips
   local shard
   shard=$(cd "$runs" && ls -S wilds-nano/latents/*.safetensors | tail -n 1)
   tar cf - -C "$runs" wilds-nano/decoder/final wilds-nano/sharpen/final "$shard" |
-    split -b 15M - "$results/finals.tar." || return 1
-  (cd "$runs" && find log wilds-nano -path '*/checkpoints' -prune -o -type f \
-    \( -name '*.json' -o -name '*.jsonl' -o -name '*.log' -o -name '*.png' \) -print0 |
-    tar czf - --null -T -) > "$results/records.tgz"
+    split -b 15M - "$results/finals.tar."
 }
 
 [ -e "$log/began" ] || date +%s > "$log/began"

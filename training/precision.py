@@ -21,7 +21,7 @@ CLEARLY = 0.8
 
 
 def prepare(precision: Precision, device: torch.device) -> None:
-    """Let CUDA's tensor cores have fp32 products, or keep them whole."""
+    """Let CUDA's tensor cores have fp32 products, or keep them whole; convolutions always may."""
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
     elif precision == "tf32":

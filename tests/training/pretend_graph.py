@@ -15,7 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatc
 from torch.utils._pytree import tree_leaves
 
 REFUSED = {"_local_scalar_dense", "item", "nonzero", "is_nonzero", "equal", "lift_fresh",
-           "masked_select", "_unique2", "nanmedian", "rand", "randn", "randint"}  # fmt: skip
+           "masked_select", "_unique2", "nanmedian", "rand", "randn", "randint", "rand_like",
+           "randn_like", "normal_", "uniform_", "bernoulli_", "multinomial"}  # fmt: skip
 """What waits for the GPU, comes from the host, or differs from call to call."""
 
 
@@ -29,7 +30,10 @@ class Tape(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None) -> Any:
         kwargs = kwargs or {}
         name = func.overloadpacket.__name__
-        if name in REFUSED:
+        by_mask = name in ("index", "index_put", "index_put_") and any(
+            index is not None and index.dtype == torch.bool for index in args[1]
+        )
+        if name in REFUSED or by_mask:
             raise RuntimeError(f"operation not permitted when stream is capturing: {name}")
         out = func(*args, **kwargs)
         tensors = [x for x in tree_leaves(out) if isinstance(x, Tensor)]

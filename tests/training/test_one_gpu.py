@@ -51,14 +51,19 @@ def test_a_gpu_that_captures_no_graphs_does_without_them(tmp_path):
     python, calls = tmp_path / "python", tmp_path / "calls"
     python.write_text(STAND_IN)
     python.chmod(0o755)
+    variables = {"PYTHON": str(python), "CALLS": str(calls), "MINUTES": "10.5", "DEVICE": "cuda"}
+
+    def played(part: str) -> subprocess.CompletedProcess[str]:
+        return run(tmp_path / "there", part, TINY="", **variables)
+
+    def made_by(line: str) -> str:
+        return line.split("--only ")[1].split()[0]
+
     for part in ("walks", "world"):
-        told = run(
-            tmp_path / "there", part, PYTHON=str(python), CALLS=str(calls), MINUTES="10.5",
-            DEVICE="cuda", TINY="",
-        )  # fmt: skip
+        told = played(part)
         assert told.returncode == 0, told.stdout + told.stderr
     lines = calls.read_text().splitlines()
-    made = [line.split("--only ")[1].split()[0] for line in lines]
+    made = [made_by(line) for line in lines]
     assert set(made[: made.index("codec")]) == {"frames", "held-frames", "words"}
     for name in ("frames", "held-frames", "sharpen-near", "sharpen"):
         tries = [line for line in lines if f"--only {name} " in line]
@@ -67,6 +72,10 @@ def test_a_gpu_that_captures_no_graphs_does_without_them(tmp_path):
         assert ["device=cuda" in line for line in tries] == [True, not rendered]
         assert any("workers=16" in line for line in tries) == (name == "frames")
     sharpened = [line for line in lines if "--only sharpen " in line]
+    for part in ("walks", "world"):  # what is made stays, however it was made
+        assert played(part).returncode == 0
+    again = calls.read_text().splitlines()[len(lines) :]
+    assert not any("frames" in made_by(line) or "sharpen" in made_by(line) for line in again)
     for line in sharpened:
         assert "shared.wide=8" in line and "precision=tf32" in line
         minutes = float(line.split("sharpen.loop.budget_minutes=")[1].split()[0])

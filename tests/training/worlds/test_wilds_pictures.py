@@ -1,14 +1,12 @@
 """Pictures of Wilds: they depend on seed, pose and moment alone, and show what they should."""
 
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
 from tests.training.pretend_graph import by_tape
-from training.graphed import Graphed
 from training.worlds.wilds import biomes, camera, facts, noise, weather
 from training.worlds.wilds.spec import SPEC
 from training.worlds.wilds.world import Wilds, WildsConfig
@@ -53,15 +51,9 @@ def test_rendering_in_parts_equals_rendering_at_once(monkeypatch):
     assert _differing(whole, wilds.render()) == 0
 
 
-def _as_graphs(wilds: Wilds) -> Wilds:
-    """Its steps and pictures as graphs that are only pretended."""
-    show = partial(wilds._show, steady=True)
-    wilds._stepped, wilds._shown = (Graphed(f, (), by_tape) for f in (wilds._step, show))
-    return wilds
-
-
 def test_graphs_show_the_same_walk():
-    plain, graphed = Wilds(SEEDS, 24, 36), _as_graphs(Wilds(SEEDS, 24, 36))
+    plain, graphed = Wilds(SEEDS, 24, 36), Wilds(SEEDS, 24, 36)
+    graphed.graphs = graphed.as_graphs(by_tape)
     kept, rainy = graphed.state, 0
     for t, action in enumerate(_walk(40, len(SEEDS))):
         for wilds in (plain, graphed):
@@ -83,14 +75,17 @@ def test_graphs_are_refused_without_cuda():
         Wilds(SEEDS, 24, 36, graphs=True)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_devices_agree():
-    a, b = Wilds(SEEDS, 64, 96), Wilds(SEEDS, 64, 96, device="cuda")
-    for action in _walk(8, len(SEEDS)):
+@pytest.mark.gpu
+@pytest.mark.parametrize("graphs", [False, True])
+def test_devices_agree(graphs):
+    seeds = [*SEEDS, *range(1000, 1123)]  # so many that lookups have a million places
+    a, b = Wilds(seeds, 64, 96), Wilds(seeds, 64, 96, device="cuda", graphs=graphs)
+    for action in _walk(8, len(seeds)):
         a.step(action)
         b.step(action)
+        b.render()
     gap = (a.render().int() - b.render().cpu().int()).abs().amax(-1)
-    assert float((gap <= 2).float().mean()) >= 0.999
+    assert float((gap <= 3).float().mean()) >= 0.999
 
 
 def test_nothing_is_left_on_the_cpu_when_the_worlds_are_elsewhere(monkeypatch):

@@ -85,7 +85,10 @@ def sample(planes: Tensor, u: Tensor, v: Tensor) -> Tensor:
     """Periodic bilinear lookup: planes [C, S+1, S+1], u and v of any one shape -> [C, *shape]."""
     grid = torch.stack([u - torch.floor(u), v - torch.floor(v)], -1).mul_(2).sub_(1)
     flat = grid.reshape(1, 1, -1, 2)
-    out = F.grid_sample(planes[None], flat, mode="bilinear", align_corners=True)
+    # Nothing lies outside; with zeros there, cuDNN's sampler is taken, which fails at such sizes.
+    out = F.grid_sample(
+        planes[None], flat, mode="bilinear", padding_mode="border", align_corners=True
+    )
     return out.reshape(planes.shape[0], *u.shape)
 
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from training.graphed import Graphed
+from training.graphed import Capture, Graphed
 from training.worlds.wilds import events, facts, physics, spawn, weather
 from training.worlds.wilds.camera import Camera
 from training.worlds.wilds.physics import DT, EYE, Body
@@ -99,13 +99,14 @@ class Wilds:
         self.seeds = torch.tensor([int(s) & 0x7FFFFFFF for s in seeds], device=self.device)
         with torch.no_grad():
             self.land, self.state = spawn.start(self.seeds, self.config)
-        self._stepped, self._shown = self._as_graphs() if graphs else (self._step, self._show)
-
-    def _as_graphs(self) -> tuple[Graphed, Graphed]:
-        if self.device.type != "cuda":
+        if graphs and self.device.type != "cuda":
             raise ValueError("graphs of worlds are CUDA's: leave them off here")
+        self.graphs = self.as_graphs() if graphs else None
+
+    def as_graphs(self, capture: Capture | None = None) -> tuple[Graphed, Graphed]:
+        """The step and the picture; `capture` as in training.graphed."""
         show = partial(self._show, steady=True)
-        return Graphed(self._step, ()), Graphed(show, ())
+        return Graphed(self._step, (), capture), Graphed(show, (), capture)
 
     @property
     def count(self) -> int:
@@ -121,7 +122,8 @@ class Wilds:
                 f"actions have shape {tuple(action.shape)}; {self.count} worlds want "
                 f"[{self.count}, {SPEC.size}] ({', '.join(SPEC.names)})"
             )
-        found = self._stepped(flat(self.state), action)
+        step = self.graphs[0] if self.graphs else self._step
+        found = step(flat(self.state), action)
         self.state = whole(tree_map(torch.clone, found))  # a graph's are good until the next step
 
     def _step(self, before: Tensors, action: Tensor) -> Tensors:
@@ -132,7 +134,8 @@ class Wilds:
     @torch.no_grad()
     def render(self) -> Tensor:
         """uint8 [N, H, W, 3] on the worlds' device."""
-        return self._shown(flat(self.state)).clone()
+        show = self.graphs[1] if self.graphs else self._show
+        return show(flat(self.state)).clone()
 
     def _show(self, now: Tensors, steady: bool = False) -> Tensor:
         scene = self._scene(whole(now), steady)
