@@ -88,7 +88,7 @@ made() {  # made NAME: whether it is done, however
   [ -f "$runs/wilds-nano/$1/done.json" ]
 }
 
-captured() {  # captured NAME OVERRIDES...: a step of `sharpen`, as CUDA graphs where that works
+captured() {  # captured NAME OVERRIDES...: a step that can be CUDA graphs, without where that fails
   local name=$1 code; shift
   made "$name" && return
   if [ "$device" = cuda ]; then
@@ -127,7 +127,7 @@ world() {
   step "$device" latents,held-latents && await words &&
     step "$device" forecast "${quick[@]}" || return 1
   step "$device" reader "${quick[@]}" & local reader=$!
-  step "$device" near "${quick[@]}" && captured sharpen-near && wait "$reader" || return 1
+  captured near && captured sharpen-near && wait "$reader" || return 1
   captured sharpen "${wide[@]}" & local sharpen=$!
   both "$decoder" "$sharpen"
 }

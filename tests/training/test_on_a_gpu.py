@@ -3,7 +3,7 @@
 Sharpening is interrupted between the turns of world and critic.
 """
 
-import shutil
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -63,21 +63,21 @@ def test_every_step_trains_and_goes_on_there(root, step, monkeypatch):
     assert rundir.done
 
 
-def test_turns_are_captured_there_without_a_copy_from_the_host(root, monkeypatch):
+@pytest.mark.parametrize("step", ["near", "sharpen"])
+def test_steps_are_captured_there_without_a_copy_from_the_host(root, monkeypatch, step):
     monkeypatch.setattr(judge, "_fitting", lambda *_: 2)
     monkeypatch.setattr(words, "JUDGED", 16)
     monkeypatch.setattr(graphed, "by_cuda", by_tape)
-    plan = settings(root, 12, "sharpen.settings.graphs=true", "precision=tf32")
-    shutil.rmtree(root / "sharpen", ignore_errors=True)
+    plan = settings(root, 12, f"{step}.settings.graphs=true", "precision=tf32")
     before = torch.get_float32_matmul_precision()
     try:
         with pretending():
-            make_what_it_needs(root, "sharpen")
-            assert steps.run(plan, only=["sharpen"]) == "done"
+            make_what_it_needs(root, step)
+            plan = replace(plan, steps={f"{step}-captured": plan.steps[step]})
+            assert steps.run(plan) == "done"
     finally:
         torch.set_float32_matmul_precision(before)
-    assert RunDir(root / "sharpen").done
-    shutil.rmtree(root / "sharpen")
+    assert RunDir(root / f"{step}-captured").done
 
 
 @pytest.mark.parametrize("graphs", [False, True])

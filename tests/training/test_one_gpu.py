@@ -65,7 +65,7 @@ def test_a_gpu_that_captures_no_graphs_does_without_them(tmp_path):
     lines = calls.read_text().splitlines()
     made = [made_by(line) for line in lines]
     assert set(made[: made.index("codec")]) == {"frames", "held-frames", "words"}
-    for name in ("frames", "held-frames", "sharpen-near", "sharpen"):
+    for name in ("frames", "held-frames", "near", "sharpen-near", "sharpen"):
         tries = [line for line in lines if f"--only {name} " in line]
         assert ["graphs=true" in line for line in tries] == [True, False]
         rendered = "frames" in name
@@ -75,7 +75,7 @@ def test_a_gpu_that_captures_no_graphs_does_without_them(tmp_path):
     for part in ("walks", "world"):  # what is made stays, however it was made
         assert played(part).returncode == 0
     again = calls.read_text().splitlines()[len(lines) :]
-    assert not any("frames" in made_by(line) or "sharpen" in made_by(line) for line in again)
+    assert not any("frames" in made_by(line) or "near" in made_by(line) for line in again)
     for line in sharpened:
         assert "shared.wide=8" in line and "precision=tf32" in line
         minutes = float(line.split("sharpen.loop.budget_minutes=")[1].split()[0])

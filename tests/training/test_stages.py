@@ -5,15 +5,18 @@ import pytest
 import torch
 
 from tests.training import tiny
+from tests.training.pretend_graph import by_tape
 from training import artifacts
 from training.data import shards
 from training.data.streams import StreamConfig
 from training.data.windows import WindowConfig, gather
+from training.graphed import Graphed
 from training.pictures import write_png
 from training.stages import world as worlds
-from training.stages.base import BaseConfig, BaseStage, OwnHistory
+from training.stages.base import BaseConfig, BaseStage, OwnHistory, _by_level
 from training.stages.codec import CodecConfig, CodecStage
 from training.stages.forecast import ForecastConfig, ForecastStage
+from training.stages.mid import MidConfig
 from training.trainer.draw import Draw
 from training.trainer.loop import LoopConfig
 from training.trainer.player import OptimiserConfig
@@ -98,6 +101,38 @@ def test_base_overfits_one_batch(tmp_path):
         losses.append(float(stage.backward("world", Draw(0, 0), 0)["loss"]))
         stage.player.step(step, 10**6)
     assert losses[-1] < 0.2 * losses[0]
+
+
+def test_steps_as_graphs_are_the_same_steps(tmp_path):
+    tiny.data(tmp_path)
+    own = OwnHistory(start=0.05, share=0.5, streams=StreamConfig(count=3, length=3))
+    plain, graphed = (base(tmp_path, own=own, teach_text=False) for _ in range(2))
+    graphed._learn = Graphed(graphed._learn_from, graphed.player.params.values(), by_tape)
+    graphed._make = Graphed(graphed._make_from, (), by_tape)
+    for step in range(10):
+        told = [each.backward("world", Draw(0, step), step) for each in (plain, graphed)]
+        assert all(torch.equal(told[0][key], told[1][key]) for key in told[0])
+        for each in (plain, graphed):
+            each.player.step(step, 100)
+    assert [len(part._known) for part in (graphed._learn, graphed._make)] == [1, 1]
+    assert torch.equal(plain.bank.values, graphed.bank.values) and plain.bank.known.any()
+    for one, other in zip(plain.world.parameters(), graphed.world.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("changes", [{}, {"teach_text": False}])
+def test_graphs_are_refused_where_they_cannot_be(tmp_path, changes):
+    tiny.data(tmp_path)
+    with pytest.raises(ValueError, match="graphs"):
+        base(tmp_path, graphs=True, **changes)
+    with pytest.raises(ValueError, match="mid has no graphs"):
+        MidConfig(latents="l", held="h", codec="c", model=tiny.MODEL, graphs=True, teach_text=False)
+
+
+def test_losses_are_told_by_the_level_of_noise():
+    loss, sigma = torch.tensor([1.0, 2.0, 6.0]), torch.tensor([0.1, 0.8, 0.7])
+    assert _by_level(loss, sigma) == {"loss_high": 4.0, "loss_low": 1.0}
+    assert _by_level(loss, sigma.clamp(min=0.7))["loss_low"] == 0.0
 
 
 def test_shared_histories_equal_separate_ones(tmp_path):

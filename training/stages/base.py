@@ -8,9 +8,10 @@ with a restricted history the past is then computed once.
 Legend: B windows, K noise draws per window, C channels, T target latents, h w rows and columns.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,7 @@ from training.data.bank import OwnBank
 from training.data.corruption import CorruptionConfig, corrupt
 from training.data.streams import StreamConfig, Streams
 from training.data.windows import LatentSet, Window, WindowConfig, gather, join, rows_of
+from training.graphed import Graphed
 from training.losses.flow import TimeConfig, flow_loss, mix, sample_sigma
 from training.rollout import FEW_STEPS, euler_chunk
 from training.stages import world as worlds
@@ -82,11 +84,16 @@ class BaseConfig:
     """Noise levels per window and step (K)."""
     compile: bool = False
     """Compile the blocks; worth its minutes on a GPU, slower than not on a CPU."""
+    graphs: bool = False
+    """Launch a step's kernels at once, as CUDA graphs, where the text encoder is not taught: a
+    small world leaves a GPU waiting."""
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
 
     def __post_init__(self) -> None:
         if self.draws < 1:
             raise ValueError(f"draws is {self.draws}; give at least 1 noise level per window")
+        if self.graphs and (self.teach_text or self.compile):
+            raise ValueError("graphs want teach_text: false, and nothing compiled")
         if self.own.streams.count >= self.batch:
             raise ValueError(
                 f"own.streams.count = {self.own.streams.count}: give fewer than batch "
@@ -94,6 +101,16 @@ class BaseConfig:
             )
         if not self.init:
             worlds.check_model(self.model, self.actions, self.text)
+
+
+class Told(NamedTuple):
+    """What a batch of windows is conditioned on, as `conditions_from` of the world takes it."""
+
+    hidden: Tensor
+    mask: Tensor | None
+    past: Tensor
+    actions: Tensor
+    action_mask: Tensor
 
 
 class BaseStage:
@@ -118,6 +135,7 @@ class BaseStage:
                 block.compile()
         parallel.shard(self.world, context.ranks)
         self.player = Player(self.world.named_parameters(), config.optimiser)
+        self._learn, self._make = self._passes()
         self.bank = OwnBank(self.data.latents)
         self.streams = Streams(self.data, self.bank, config.own.streams, config.windows.targets)
         self.due: tuple[Window, Tensor] | None = None  # the streams' windows of this step
@@ -132,6 +150,14 @@ class BaseStage:
             sigmas=config.own.sigmas,
             sample=euler_chunk,
         )
+
+    def _passes(self) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
+        """How a step learns and how runs go on, as graphs where they are asked for."""
+        if not self.config.graphs:
+            return self._learn_from, self._make_from
+        if self.context.device.type != "cuda" or self.context.ranks.count > 1:
+            raise ValueError("base.graphs are CUDA's, of one process: leave them false here")
+        return Graphed(self._learn_from, self.player.params.values()), Graphed(self._make_from, ())
 
     def modules(self) -> dict[str, nn.Module]:
         return {"world": self.world}
@@ -153,16 +179,23 @@ class BaseStage:
             mine, windows = self._mine(len(clean)), self._mine(config.batch)
             clean, sigma, noise = clean[mine], sigma[mine], noise[mine]
             past, own, window = past[windows], own[windows], rows_of(window, windows)
-        noisy = mix(clean, noise, sigma)
         with self.context.autocast():
-            given = self.world.conditions(window, past, draw, config.misspelled)
-            velocity = self.world(noisy, sigma, given)
-        loss = flow_loss(velocity, clean, noise)
-        loss.mean().backward()
+            said = self.world.said(window.texts, draw, config.misspelled)
+        told = Told(*said, past, window.actions, window.action_mask)
+        loss = self._learn(told, clean, sigma, noise)
+        values = {"loss": loss.mean(), "own": own.any(1).float().mean(), **_by_level(loss, sigma)}
         if streamed:
             self._stream(draw)
-        used = own.any(1).float().mean()
-        return {"loss": loss.mean().detach(), "own": used, **_by_level(loss.detach(), sigma)}
+        return values
+
+    def _learn_from(self, told: Told, clean: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
+        """Losses [B * K]: the same operations every time, on tensors alone."""
+        with self.context.autocast():
+            given = self.world.conditions_from(*told)
+            velocity = self.world(mix(clean, noise, sigma), sigma, given)
+        loss = flow_loss(velocity, clean, noise)
+        loss.mean().backward()
+        return loss.detach()
 
     def _windows(self, samples: int, streamed: bool, draw: Draw) -> tuple[Window, Tensor, Tensor]:
         """A batch, its past [B, C, 1 + K, h, w] and where that is the model's own [B, 1 + K]."""
@@ -190,9 +223,14 @@ class BaseStage:
         window, past = self.due
         noise = draw.normal(*gather(self.data.latents, window.target).shape)
         with self.context.autocast():
-            given = self.world.conditions(window, past, draw)
-            made = euler_chunk(self.world, given, noise, self.config.own.sigmas)
-        self.streams.advance(window, made)
+            said = self.world.said(window.texts, draw)
+        told = Told(*said, past, window.actions, window.action_mask)
+        self.streams.advance(window, self._make(told, noise))
+
+    def _make_from(self, told: Told, noise: Tensor) -> Tensor:
+        with self.context.autocast():
+            given = self.world.conditions_from(*told)
+            return euler_chunk(self.world, given, noise, self.config.own.sigmas)
 
     def evaluate(self) -> dict[str, float]:
         run = self.judge.rollout()
@@ -213,9 +251,9 @@ class BaseStage:
 
 def _by_level(loss: Tensor, sigma: Tensor) -> dict[str, Tensor]:
     """Losses at low and high noise, which say different things."""
-    high = sigma >= 0.7
-    zero = loss.new_zeros(())
-    return {
-        "loss_high": loss[high].mean() if bool(high.any()) else zero,
-        "loss_low": loss[~high].mean() if bool((~high).any()) else zero,
-    }
+    high = (sigma >= 0.7).float()
+
+    def mean(of: Tensor) -> Tensor:
+        return (loss * of).sum() / of.sum().clamp(min=1)
+
+    return {"loss_high": mean(high), "loss_low": mean(1 - high)}

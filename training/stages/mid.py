@@ -37,6 +37,8 @@ class MidConfig(BaseConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.graphs:
+            raise ValueError("mid has no graphs: its stages differ in shape from step to step")
         if len(self.ratios) != self.stages:
             raise ValueError(f"ratios {self.ratios}: give one for each of {self.stages} stages")
 

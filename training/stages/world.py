@@ -105,10 +105,16 @@ class TrainWorld(nn.Module):
         self, window: Window, past: Tensor, draw: Draw, misspelled: float = 0.0
     ) -> Conditions:
         """`past` [B, C, 1 + K, h, w] holds the anchor in front of the history."""
-        texts = window.texts
+        said = self.said(window.texts, draw, misspelled)
+        return self.conditions_from(*said, past, window.actions, window.action_mask)
+
+    def said(
+        self, texts: list[str], draw: Draw, misspelled: float = 0.0
+    ) -> tuple[Tensor, Tensor | None]:
+        """Hidden states and mask of texts, some of whose words have a typing error."""
         if misspelled:
             texts = [misspell(t, draw.host, misspelled) if t else t for t in texts]
-        return self.conditions_from(*self.encode(texts), past, window.actions, window.action_mask)
+        return self.encode(texts)
 
     def conditions_from(
         self,
