@@ -14,19 +14,9 @@ from training.stages import world as worlds
 from training.stages.base import BaseConfig, BaseStage
 from training.stages.reader import Reader, ReaderShape
 from training.stages.readings import Readings
-from training.stages.sharpen import (
-    FROM_NOTHING,
-    HEAVIEST,
-    STRONGEST,
-    SharpenConfig,
-    SharpenStage,
-    Trust,
-    Wish,
-    bounded,
-    detail,
-    trusted_error,
-)
+from training.stages.sharpen import FROM_NOTHING, HEAVIEST, SharpenConfig, SharpenStage, detail
 from training.stages.sharpen_critic import Critic
+from training.stages.sharpen_lesson import STRONGEST, Trust, Wish, bounded, trusted_error
 from training.trainer.draw import Draw
 from training.trainer.loop import LoopConfig
 from training.trainer.player import OptimiserConfig

@@ -16,7 +16,6 @@ Legend: B windows, C channels, h w rows and columns, E width of what the critic 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +36,7 @@ from training.stages.judge import Judge
 from training.stages.origin import Origin, open_world
 from training.stages.readings import Asked, Deeds, Readings, Words
 from training.stages.sharpen_critic import Critic, Shown
+from training.stages.sharpen_lesson import Learned, Lesson, Trust, Wish, bounded, trusted_error
 from training.stages.world import Given
 from training.trainer.draw import Draw
 from training.trainer.loop import LoopConfig
@@ -46,6 +46,9 @@ SHOWN = ("shown.real", "shown.real_told", "shown.fake", "shown.fake_told")
 """Names in a checkpoint that lies between the world's turn and the critic's."""
 HEAVIEST = 0.3
 """Most that the critic's wish may weigh: one that is still at chance has no gradient to balance."""
+FROM_NOTHING = 0.25
+"""How far the truth is a goal where there is nothing but text to go by: many pictures are as true,
+but without any goal such windows run away from the critic."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,63 +117,6 @@ class SharpenConfig:
             raise ValueError("give fewer streams than batch, and windows of one latent")
         if not 0 < self.smoothed <= 1:
             raise ValueError(f"smoothed is {self.smoothed}; give more than 0, at most 1")
-
-
-FROM_NOTHING = 0.25
-"""How far the truth is a goal where there is nothing but text to go by: many pictures are as true,
-but without any goal such windows run away from the critic."""
-STRONGEST = 3.0
-"""Most that one window may follow the critic, over the median window: the critic's slope is
-largest where a window has run away."""
-
-
-class Trust(NamedTuple):
-    """How far the truth is a goal for each window, [B]."""
-
-    details: Tensor
-    means: Tensor
-    """Of each row of a picture."""
-
-
-class Lesson(NamedTuple):
-    """What the world learns from in one turn, of B windows."""
-
-    hidden: Tensor
-    """[B,L,D] states of the texts that they are told"""
-    mask: Tensor | None
-    """[B,L]"""
-    past: Tensor
-    """[B,C,1+K,h,w] as the world sees it, the anchor first"""
-    actions: Tensor
-    action_mask: Tensor
-    noise: Tensor
-    """[B,C,1,h,w]"""
-    seen: Tensor
-    """[B,1,1,1,1] 0 where the critic does not see what came before"""
-    real: Shown
-    """With the truth last."""
-    told: Tensor
-    """[B,E] what the critic is told of what is made"""
-    trust: Trust
-    deeds: Deeds | None
-    words: Words | None
-
-
-class Learned(NamedTuple):
-    """What a turn of the world gave, beside gradients."""
-
-    values: dict[str, Tensor]
-    made: Tensor
-    """[B,C,1,h,w]"""
-    three: Tensor
-    """[B,C,3,h,w] as the critic sees it."""
-
-
-class Wish(NamedTuple):
-    """Something beside the truth that a world is to please."""
-
-    weight: float
-    loss: Tensor
 
 
 class SharpenStage:
@@ -465,24 +411,6 @@ class SharpenStage:
     def publish(self, folder: Path) -> None:
         worlds.save(folder, self.world)
         self.judge.picture(self.context.rundir.samples / "final.png")
-
-
-def trusted_error(made: Tensor, truth: Tensor, trust: Trust) -> Tensor:
-    """Squared error of [B,C,1,h,w], split into the means of rows and what is left of them."""
-    apart = made - truth
-    means = apart.mean(-1, keepdim=True)
-    of_details, of_means = (x.square().mean((1, 2, 3, 4)) for x in (apart - means, means))
-    return (of_details * trust.details + of_means * trust.means).mean()
-
-
-def bounded(pull: Tensor) -> Tensor:
-    """Slopes [B,...], none more than STRONGEST times as large as the median window's."""
-    sizes = pull.flatten(1).norm(dim=1)
-    some = (sizes > 0).sum()
-    middle = len(sizes) - some + (some - 1) // 2  # of those above 0; nanmedian would wait for it
-    median = sizes.sort().values.gather(0, middle[None])
-    bound = (STRONGEST * median / (sizes + 1e-12)).clamp(max=1)
-    return pull * bound.view(-1, *[1] * (pull.ndim - 1))
 
 
 def detail(latents: Tensor) -> Tensor:
