@@ -80,8 +80,7 @@ if "$python" -c 'import pytest' 2>/dev/null; then
     part tests 100 "$python" "${watched[@]}" -m gpu "${many[@]}" \
       tests/kernels tests/helios_core/test_eightbit.py tests/helios_core/test_program.py \
       tests/helios_core/test_beside.py tests/engine/test_warm_up.py \
-      tests/training/test_graphed.py \
-      tests/training/worlds/test_wilds_pictures.py
+      tests/training/test_graphed.py tests/training/worlds/test_wilds_pictures.py
   fi
 else
   echo "pytest is missing: only bench kernels compares values and gradients with the references"

@@ -1,4 +1,4 @@
-"""Every step of wilds-nano on a GPU that is only pretended, and going on there.
+"""Every step of wilds-nano on a GPU that is only pretended, or real, and going on there.
 
 Sharpening is interrupted between the turns of world and critic.
 """
@@ -78,6 +78,14 @@ def test_steps_are_captured_there_without_a_copy_from_the_host(root, monkeypatch
     finally:
         torch.set_float32_matmul_precision(before)
     assert RunDir(root / f"{step}-captured").done
+
+
+@pytest.mark.gpu
+def test_the_chain_trains_on_a_real_one_with_graphs(root):
+    """Each graph is compared with the plain step when it is captured."""
+    captured = (f"{step}.settings.graphs=true" for step in ("near", "sharpen-near", "sharpen"))
+    plan = settings(root, 24, *captured, "precision=tf32")
+    assert steps.run(plan, only=CHAIN) == "done"
 
 
 @pytest.mark.parametrize("graphs", [False, True])
