@@ -25,6 +25,10 @@ class Figure:
     count: int
     """Clips (or events) that it is the mean of."""
     unit: str = ""
+    draws: tuple[float | None, ...] = ()
+    """The same of clips drawn with repetition, None where there was no answer: of as many clips
+    the same ones are drawn, whatever was measured, so that two packs can be compared draw by draw
+    (training.evaluation.against)."""
 
     @staticmethod
     def of(values: Sequence[float] | np.ndarray, *, unit: str = "", seed: int = 0) -> "Figure":
@@ -37,8 +41,9 @@ class Figure:
         means = array[rng.integers(0, len(array), (DRAWS, len(array)))].mean(1)
         low, high = np.quantile(means, [0.025, 0.975])
         return Figure(
-            mean=float(array.mean()), low=float(low), high=float(high), count=len(array), unit=unit
-        )
+            mean=float(array.mean()), low=float(low), high=float(high), count=len(array), unit=unit,
+            draws=tuple(means[:REDRAWS].tolist()),
+        )  # fmt: skip
 
     @staticmethod
     def pooled(
@@ -52,10 +57,14 @@ class Figure:
         rng = np.random.default_rng(seed)
         drawn = [measure(rng.integers(0, clips, clips)) for _ in range(REDRAWS)]
         low, high = np.quantile([d for d in drawn if d is not None], [0.025, 0.975])
-        return Figure(mean=float(middle), low=float(low), high=float(high), count=clips, unit=unit)
+        return Figure(
+            mean=float(middle), low=float(low), high=float(high), count=clips, unit=unit,
+            draws=tuple(drawn),
+        )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
-        return {k: round(v, 5) if isinstance(v, float) else v for k, v in asdict(self).items()}
+        kept = {k: round(v, 5) if isinstance(v, float) else v for k, v in asdict(self).items()}
+        return {**kept, "draws": [d if d is None else round(float(d), 4) for d in self.draws]}
 
     def __str__(self) -> str:
         return f"{self.mean:.3g}{self.unit} [{self.low:.3g}, {self.high:.3g}] n={self.count}"
