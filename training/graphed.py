@@ -69,6 +69,10 @@ class Graphed:
         self._put(found.gradients)
         return found.out
 
+    def fresh(self, *inputs: Any) -> Any:
+        """The same in tensors of the caller's own, which no later call changes."""
+        return tree_map(torch.clone, self(*inputs))
+
     def _captured(self, leaves: list[Any], spec: Any) -> _Captured:
         held = [None if leaf is None else leaf.clone() for leaf in leaves]
 

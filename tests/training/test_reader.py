@@ -11,7 +11,7 @@ from training.data.windows import WindowConfig, gather
 from training.stages import world as worlds
 from training.stages.base import BaseConfig, BaseStage
 from training.stages.reader import Reader, ReaderConfig, ReaderStage, mistaken, sentences, three_of
-from training.stages.readings import Asked, Readings
+from training.stages.readings import Readings
 from training.trainer.draw import Draw
 from training.trainer.loop import LoopConfig
 from training.trainer.player import OptimiserConfig
@@ -70,14 +70,14 @@ def _asked(stage, count=8):
     window = stage.data.sample(count, stage.windows, Draw(3, 0))
     past = gather(stage.data.latents, window.past[:, -2:])
     truth = gather(stage.data.latents, window.target)
-    return Asked(window, window.target[:, 0]), past, truth
+    return window, window.target[:, 0], past, truth
 
 
 def test_the_truth_leaves_nothing_to_wish_for_and_something_else_does(stage):
     _teach(stage, 60)
     readings = Readings(stage.reader, stage.data, stage.world, stage.context)
-    asked, past, truth = _asked(stage)
-    deeds, words = readings.deeds(asked.window), readings.words(asked, Draw(0, 0))
+    window, says, past, truth = _asked(stage)
+    deeds, words = readings.deeds(window), readings.words(window, says, Draw(0, 0))
     assert not readings.actions(deeds, past, truth).any()
     assert not readings.text(words, truth).any()
     foreign = truth.roll(1, 0)
@@ -87,30 +87,29 @@ def test_the_truth_leaves_nothing_to_wish_for_and_something_else_does(stage):
 
 def test_what_follows_nothing_or_was_told_nothing_is_not_asked_for(stage):
     readings = Readings(stage.reader, stage.data, stage.world, stage.context)
-    asked, past, truth = _asked(stage)
+    asked, says, past, truth = _asked(stage)
     made = (truth * 0).requires_grad_(True)
-    fresh = asked.window.past.clone()
+    fresh = asked.past.clone()
     fresh[0] = -1  # begins from nothing
     fresh[1, -1] = fresh[1, -2] = 0  # follows another clip
-    mask = asked.window.action_mask.clone()
+    mask = asked.action_mask.clone()
     mask[2] = False
-    window = replace(asked.window, past=fresh, action_mask=mask)
+    window = replace(asked, past=fresh, action_mask=mask)
     silent = replace(window, texts=["", *window.texts[1:]])
     readings.actions(readings.deeds(window), past, made).backward()
     assert [bool(g.any()) for g in made.grad[:4]] == [False, False, False, True]
     made.grad = None
-    readings.text(readings.words(asked._replace(window=silent), Draw(0, 0)), made).backward()
+    readings.text(readings.words(silent, says, Draw(0, 0)), made).backward()
     assert not made.grad[0].any() and made.grad[1:].any()
 
 
 def test_a_told_run_is_asked_to_show_what_is_true_of_its_text(stage):
     _teach(stage, 60)
     readings = Readings(stage.reader, stage.data, stage.world, stage.context)
-    asked, _, truth = _asked(stage)
-    index = asked.says.roll(1)
+    asked, says, _, truth = _asked(stage)
+    index = says.roll(1)
     texts = stage.data.texts_at(index.cpu(), 0.0, Draw(0, 0))
-    told = Asked(replace(asked.window, texts=texts), index)
-    words = readings.words(told, Draw(0, 0))
+    words = readings.words(replace(asked, texts=texts), index, Draw(0, 0))
     assert readings.text(words, truth) > 0
     shown = gather(stage.data.latents, index[:, None])
     assert not readings.text(words, shown).any()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from training.evaluation.statistics import interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,11 +78,8 @@ def _same_clips(name: str, now: dict[str, Any], before: dict[str, Any]) -> bool:
 
 def _interval(mine: dict[str, Any], theirs: dict[str, Any]) -> tuple[float, float] | None:
     """Of the difference, draw by draw; a draw that had no answer in one of them is left out."""
-    pairs = list(zip(mine.get("draws", ()), theirs.get("draws", ()), strict=False))
     if mine["count"] != theirs["count"]:
         return None
+    pairs = zip(mine.get("draws", ()), theirs.get("draws", ()), strict=False)
     apart = [a - b for a, b in pairs if a is not None and b is not None]
-    if not apart:
-        return None
-    low, high = np.quantile(apart, [0.025, 0.975])
-    return float(low), float(high)
+    return interval(apart) if apart else None

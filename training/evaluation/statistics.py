@@ -39,9 +39,9 @@ class Figure:
             raise ValueError("a figure needs at least one finite value")
         rng = np.random.default_rng(seed)
         means = array[rng.integers(0, len(array), (DRAWS, len(array)))].mean(1)
-        low, high = np.quantile(means, [0.025, 0.975])
+        low, high = interval(means)
         return Figure(
-            mean=float(array.mean()), low=float(low), high=float(high), count=len(array), unit=unit,
+            mean=float(array.mean()), low=low, high=high, count=len(array), unit=unit,
             draws=tuple(means[:REDRAWS].tolist()),
         )  # fmt: skip
 
@@ -56,9 +56,9 @@ class Figure:
             return None
         rng = np.random.default_rng(seed)
         drawn = [measure(rng.integers(0, clips, clips)) for _ in range(REDRAWS)]
-        low, high = np.quantile([d for d in drawn if d is not None], [0.025, 0.975])
+        low, high = interval([d for d in drawn if d is not None])
         return Figure(
-            mean=float(middle), low=float(low), high=float(high), count=clips, unit=unit,
+            mean=float(middle), low=low, high=high, count=clips, unit=unit,
             draws=tuple(drawn),
         )  # fmt: skip
 
@@ -68,6 +68,12 @@ class Figure:
 
     def __str__(self) -> str:
         return f"{self.mean:.3g}{self.unit} [{self.low:.3g}, {self.high:.3g}] n={self.count}"
+
+
+def interval(draws: Sequence[float] | np.ndarray) -> tuple[float, float]:
+    """The ends of what 95 % of them lie in."""
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return float(low), float(high)
 
 
 def share(hits: Sequence[bool] | np.ndarray, *, seed: int = 0) -> Figure:

@@ -11,7 +11,7 @@ Legend: B windows, K noise draws per window, C channels, T target latents, h w r
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,13 +21,13 @@ from training.data.bank import OwnBank
 from training.data.corruption import CorruptionConfig, corrupt
 from training.data.streams import StreamConfig, Streams
 from training.data.windows import LatentSet, Window, WindowConfig, gather, join, rows_of
-from training.graphed import Graphed
 from training.losses.flow import TimeConfig, flow_loss, mix, sample_sigma
 from training.rollout import FEW_STEPS, euler_chunk
 from training.stages import world as worlds
 from training.stages.context import StepContext, StepName
 from training.stages.judge import Judge
 from training.stages.origin import Origin, open_world
+from training.stages.world import Told
 from training.trainer import parallel
 from training.trainer.draw import Draw
 from training.trainer.loop import LoopConfig
@@ -103,16 +103,6 @@ class BaseConfig:
             worlds.check_model(self.model, self.actions, self.text)
 
 
-class Told(NamedTuple):
-    """What a batch of windows is conditioned on, as `conditions_from` of the world takes it."""
-
-    hidden: Tensor
-    mask: Tensor | None
-    past: Tensor
-    actions: Tensor
-    action_mask: Tensor
-
-
 class BaseStage:
     """Trains one world by flow matching."""
 
@@ -155,9 +145,8 @@ class BaseStage:
         """How a step learns and how runs go on, as graphs where they are asked for."""
         if not self.config.graphs:
             return self._learn_from, self._make_from
-        if self.context.device.type != "cuda" or self.context.ranks.count > 1:
-            raise ValueError("base.graphs are CUDA's, of one process: leave them false here")
-        return Graphed(self._learn_from, self.player.params.values()), Graphed(self._make_from, ())
+        graphed, params = self.context.graphed, self.player.params.values()
+        return graphed(self._learn_from, params), graphed(self._make_from, ())
 
     def modules(self) -> dict[str, nn.Module]:
         return {"world": self.world}
@@ -180,8 +169,7 @@ class BaseStage:
             clean, sigma, noise = clean[mine], sigma[mine], noise[mine]
             past, own, window = past[windows], own[windows], rows_of(window, windows)
         with self.context.autocast():
-            said = self.world.said(window.texts, draw, config.misspelled)
-        told = Told(*said, past, window.actions, window.action_mask)
+            told = self.world.told(window, past, draw, config.misspelled)
         loss = self._learn(told, clean, sigma, noise)
         values = {"loss": loss.mean(), "own": own.any(1).float().mean(), **_by_level(loss, sigma)}
         if streamed:
@@ -191,7 +179,7 @@ class BaseStage:
     def _learn_from(self, told: Told, clean: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
         """Losses [B * K]: the same operations every time, on tensors alone."""
         with self.context.autocast():
-            given = self.world.conditions_from(*told)
+            given = self.world.conditions_from(told)
             velocity = self.world(mix(clean, noise, sigma), sigma, given)
         loss = flow_loss(velocity, clean, noise)
         loss.mean().backward()
@@ -223,13 +211,12 @@ class BaseStage:
         window, past = self.due
         noise = draw.normal(*gather(self.data.latents, window.target).shape)
         with self.context.autocast():
-            said = self.world.said(window.texts, draw)
-        told = Told(*said, past, window.actions, window.action_mask)
+            told = self.world.told(window, past, draw)
         self.streams.advance(window, self._make(told, noise))
 
     def _make_from(self, told: Told, noise: Tensor) -> Tensor:
         with self.context.autocast():
-            given = self.world.conditions_from(*told)
+            given = self.world.conditions_from(told)
             return euler_chunk(self.world, given, noise, self.config.own.sigmas)
 
     def evaluate(self) -> dict[str, float]:

@@ -31,15 +31,6 @@ OTHERS = 480
 place, and only the weather or the hour tells them apart."""
 
 
-class Asked(NamedTuple):
-    """What the windows of a batch are asked to show."""
-
-    window: Window
-    """With the texts that they are told."""
-    says: Tensor
-    """[B] a latent of the data that is truly as the text says."""
-
-
 class Deeds(NamedTuple):
     """What the actions of a batch truly look like."""
 
@@ -73,10 +64,11 @@ class Readings:
         return Deeds(three_of(self.data, window), follows & window.action_mask)
 
     @torch.no_grad()
-    def words(self, asked: Asked, draw: Draw) -> Words:
+    def words(self, window: Window, says: Tensor, draw: Draw) -> Words:
+        """`says` [B]: a latent of the data that is truly as each window's text says."""
         others = draw.integers(0, len(self.data.latents), OTHERS)
-        texts = asked.window.texts + self.data.texts_at(others, 0.0, draw)
-        true = gather(self.data.latents, asked.says[:, None])[:, :, 0]
+        texts = window.texts + self.data.texts_at(others, 0.0, draw)
+        true = gather(self.data.latents, says[:, None])[:, :, 0]
         among = sentences(texts, len(true), true.device)
         return Words(true, self.world.gist(texts), among)
 

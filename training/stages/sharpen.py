@@ -25,7 +25,6 @@ from training import artifacts
 from training.data.bank import OwnBank
 from training.data.streams import Runs, StreamConfig, Streams
 from training.data.windows import LatentSet, Window, WindowConfig, gather, join
-from training.graphed import Graphed
 from training.losses.adversarial import pair_loss, smoothness
 from training.losses.flow import clean_from_velocity, mix
 from training.rollout import sample_chunk
@@ -34,7 +33,7 @@ from training.stages.context import StepContext, StepName
 from training.stages.critic import frozen
 from training.stages.judge import Judge
 from training.stages.origin import Origin, open_world
-from training.stages.readings import Asked, Deeds, Readings, Words
+from training.stages.readings import Deeds, Readings, Words
 from training.stages.sharpen_critic import Critic, Shown
 from training.stages.sharpen_lesson import Learned, Lesson, Trust, Wish, bounded, trusted_error
 from training.stages.world import Given
@@ -166,14 +165,11 @@ class SharpenStage:
 
     def _turns(self) -> tuple[Callable[..., Learned], Callable[..., dict[str, Tensor]]]:
         """The two turns, as graphs where they are asked for."""
-        turns = self._learn_from, self._examine_all
         if not self.config.graphs:
-            return turns
-        if self.context.device.type != "cuda" or self.context.ranks.count > 1:
-            raise ValueError("sharpen.graphs are CUDA's, of one process: leave them false here")
-        players = (self._players[name].params.values() for name in ("world", "critic"))
-        learn, examine = (Graphed(*pair) for pair in zip(turns, players, strict=True))
-        return learn, examine
+            return self._learn_from, self._examine_all
+        graphed, players = self.context.graphed, self._players
+        learn = graphed(self._learn_from, players["world"].params.values())
+        return learn, graphed(self._examine_all, players["critic"].params.values())
 
     def _readings(self) -> Readings | None:
         if not self.config.reader:
@@ -214,10 +210,9 @@ class SharpenStage:
         seen = self._seen(draw)
         before = gather(latents, window.past[:, -2:])
         with self.context.autocast():
-            hidden, mask = self.world.encode(asked.texts)
+            told = self.world.told(asked, past, draw)
         lesson = Lesson(
-            hidden=hidden, mask=mask, past=past, actions=asked.actions,
-            action_mask=asked.action_mask, noise=noise, seen=seen,
+            asked=told, noise=noise, seen=seen,
             real=Shown(torch.cat([before * seen, truth], 2), self._told(window)),
             told=self._told(asked), trust=self._trust(plain),
             deeds=self._deeds(asked), words=self._words(asked, plain, draw),
@@ -226,11 +221,9 @@ class SharpenStage:
 
     def _learn_from(self, lesson: Lesson) -> Learned:
         """One turn of the world: the same operations every time, on tensors alone."""
-        own, truth = lesson.past[:, :, -2:], lesson.real.three[:, :, 2:]
+        own, truth = lesson.asked.past[:, :, -2:], lesson.real.three[:, :, 2:]
         with self.context.autocast():
-            conditions = self.world.conditions_from(
-                lesson.hidden, lesson.mask, lesson.past, lesson.actions, lesson.action_mask
-            )
+            conditions = self.world.conditions_from(lesson.asked)
             made = self._made(self.world.given(conditions, 1), lesson.noise)
         fake = Shown(torch.cat([own * lesson.seen, made], 2), lesson.told)
         wishes = self._wishes(lesson, own, made)
@@ -271,18 +264,18 @@ class SharpenStage:
         told = self.streams.runs.text.to(self.data.device, non_blocking=True)
         own = asked.target[len(plain.target) :, 0]
         says = torch.cat([plain.target[:, 0], torch.where(told >= 0, told, own)])
-        return self.readings.words(Asked(asked, says), draw)
+        return self.readings.words(asked, says, draw)
 
     def _wishes(self, lesson: Lesson, own: Tensor, made: Tensor) -> dict[str, Wish]:
         """What the reader wants of the world."""
+        if self.readings is None:
+            return {}
         wishes = {}
         of_actions, of_text = self.config.readings
         if lesson.deeds is not None:
-            assert self.readings is not None
             read = self.readings.actions(lesson.deeds, own, made)
             wishes["actions"] = Wish(of_actions, read)
         if lesson.words is not None:
-            assert self.readings is not None
             wishes["text"] = Wish(of_text, self.readings.text(lesson.words, made))
         return wishes
 

@@ -3,8 +3,7 @@
 A lesson is tensors alone, so that a turn can be a CUDA graph (training.graphed). Not here: how
 windows are drawn and how world and critic take turns (training.stages.sharpen).
 
-Legend: B windows, C channels, K history latents, h w rows and columns, L tokens and D width of a
-text's states, E width of what the critic is told.
+Legend: B windows, C channels, h w rows and columns, E width of what the critic is told.
 """
 
 from typing import NamedTuple
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from training.stages.readings import Deeds, Words
 from training.stages.sharpen_critic import Shown
+from training.stages.world import Told
 
 STRONGEST = 3.0
 """Most that one window may follow the critic, over the median window: the critic's slope is
@@ -30,14 +30,8 @@ class Trust(NamedTuple):
 class Lesson(NamedTuple):
     """What the world learns from in one turn, of B windows."""
 
-    hidden: Tensor
-    """[B,L,D] states of the texts that they are told"""
-    mask: Tensor | None
-    """[B,L]"""
-    past: Tensor
-    """[B,C,1+K,h,w] as the world sees it, the anchor first"""
-    actions: Tensor
-    action_mask: Tensor
+    asked: Told
+    """With the past as the world sees it."""
     noise: Tensor
     """[B,C,1,h,w]"""
     seen: Tensor

@@ -54,6 +54,19 @@ class ActionPath:
         )
 
 
+class Told(NamedTuple):
+    """What a batch of windows is told, of which `conditions_from` makes conditions."""
+
+    hidden: Tensor
+    """[B,L,D] states of the texts"""
+    mask: Tensor | None
+    """[B,L]"""
+    past: Tensor
+    """[B,C,1+K,h,w] the anchor in front of the history"""
+    actions: Tensor
+    action_mask: Tensor
+
+
 @dataclass(frozen=True)
 class Conditions:
     """What one batch of windows is conditioned on, before it is repeated per noise draw."""
@@ -105,26 +118,18 @@ class TrainWorld(nn.Module):
         self, window: Window, past: Tensor, draw: Draw, misspelled: float = 0.0
     ) -> Conditions:
         """`past` [B, C, 1 + K, h, w] holds the anchor in front of the history."""
-        said = self.said(window.texts, draw, misspelled)
-        return self.conditions_from(*said, past, window.actions, window.action_mask)
+        return self.conditions_from(self.told(window, past, draw, misspelled))
 
-    def said(
-        self, texts: list[str], draw: Draw, misspelled: float = 0.0
-    ) -> tuple[Tensor, Tensor | None]:
-        """Hidden states and mask of texts, some of whose words have a typing error."""
+    def told(self, window: Window, past: Tensor, draw: Draw, misspelled: float = 0.0) -> Told:
+        """What conditions follow from, with some words of the texts misspelt: tensors alone."""
+        texts = window.texts
         if misspelled:
             texts = [misspell(t, draw.host, misspelled) if t else t for t in texts]
-        return self.encode(texts)
+        return Told(*self.encode(texts), past, window.actions, window.action_mask)
 
-    def conditions_from(
-        self,
-        hidden: Tensor,
-        mask: Tensor | None,
-        past: Tensor,
-        actions: Tensor,
-        action_mask: Tensor,
-    ) -> Conditions:
-        """The same from what the encoder says, `encode`: tensors alone."""
+    def conditions_from(self, told: Told) -> Conditions:
+        """The same operations whatever is told."""
+        hidden, mask, past, actions, action_mask = told
         shape = self.dit.config
         if self.dit.near_only:  # they see the newest two latents and no more
             history = History(short=past[:, :, -1:], mid=past[:, :, -2:-1])

@@ -68,7 +68,7 @@ def shard(world: Any, ranks: Ranks) -> None:
         fully_shard(block)
         register_fsdp_forward_method(block, "history_step")
     fully_shard(world)
-    register_fsdp_forward_method(world, "said")
+    register_fsdp_forward_method(world, "told")
 
 
 def local(tensor: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ N worlds; colours are [3, N].
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -35,10 +36,10 @@ COVERING = 1.5
 """Seconds in which falling snow whitens the ground by 63 %."""
 
 
+@lru_cache(maxsize=4)
 def table(device: str) -> Tensor:
     """[weathers, columns]."""
-    flat = noise.constant(device, *(x for name in NAMES for x in WEATHERS[name]))
-    return flat.view(len(NAMES), len(COLUMNS))
+    return torch.tensor([WEATHERS[name] for name in NAMES], device=device)
 
 
 def sun_direction(hour: Tensor) -> Tensor:

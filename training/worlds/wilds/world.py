@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_map
 
 from training.graphed import Capture, Graphed
 from training.worlds.wilds import events, facts, physics, spawn, weather
@@ -122,9 +121,8 @@ class Wilds:
                 f"actions have shape {tuple(action.shape)}; {self.count} worlds want "
                 f"[{self.count}, {SPEC.size}] ({', '.join(SPEC.names)})"
             )
-        step = self.graphs[0] if self.graphs else self._step
-        found = step(flat(self.state), action)
-        self.state = whole(tree_map(torch.clone, found))  # a graph's are good until the next step
+        step = self.graphs[0].fresh if self.graphs else self._step
+        self.state = whole(step(flat(self.state), action))
 
     def _step(self, before: Tensors, action: Tensor) -> Tensors:
         state = whole(before)
@@ -134,8 +132,8 @@ class Wilds:
     @torch.no_grad()
     def render(self) -> Tensor:
         """uint8 [N, H, W, 3] on the worlds' device."""
-        show = self.graphs[1] if self.graphs else self._show
-        return show(flat(self.state)).clone()
+        show = self.graphs[1].fresh if self.graphs else self._show
+        return show(flat(self.state))
 
     def _show(self, now: Tensors, steady: bool = False) -> Tensor:
         scene = self._scene(whole(now), steady)
