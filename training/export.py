@@ -7,6 +7,7 @@ machines: the manifest needs PyYAML.
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from helios_core.packs.view_files import FILE, digest, views_bytes
 from helios_core.packs.write import check_base, check_place, write_delta, write_pack
 from helios_core.plain import to_plain
 from helios_core.stillness import Stillness
+from helios_core.text.small import vocabulary_of
 from training import artifacts
 from training.data import shards
 from training.stages.context import StepContext, StepName
@@ -53,7 +55,9 @@ class ExportConfig:
     """Steps of each stage of a distilled pyramid; empty = no pyramid."""
     crossfade_chunks: int = 10
     about: str = ""
-    licence: str = "Apache-2.0"
+    """Empty: which game it learned from."""
+    licence: str = ""
+    """Empty: that of what it learned from."""
     presets: tuple[Start, ...] = ()
     """Beginnings; play starts from the first, the number keys lead to the others."""
     views: ViewsConfig | None = None
@@ -65,6 +69,7 @@ class ExportConfig:
     clips: StepName = ""
     """Step whose folder holds the recordings that presets name by `clip`."""
     bindings: dict[str, Any] = field(default_factory=dict)
+    """Devices of its channels; empty: those that the game's mapping has for who plays by hand."""
     card: dict[str, Any] = field(default_factory=dict)
     """Anything else worth saying, such as the licences of what it learned from."""
     delta_of: str = ""
@@ -131,17 +136,20 @@ def _views(config: ExportConfig) -> tuple[ViewsSpec | None, dict[str, bytes]]:
 
 def make_manifest(config: ExportConfig, context: StepContext, modules: dict[str, Any]) -> Manifest:
     """All of pack.yaml but the files and the presets."""
-    info = shards.read_info(shards.listing(context.folder(config.latents))[0])
+    infos = [shards.read_info(path) for path in shards.listing(context.folder(config.latents))]
+    info, origins = infos[0], [info.origin for info in infos]
     kinds = {"transformer": "helios", "codec": "tiny_codec", "text_encoder": "small_text"}
     specs = {
         name: ModuleSpec(kind=kinds[name], config=to_plain(modules[name].config))  # type: ignore[arg-type]
         for name in kinds
     }
+    specs["text_encoder"].config["vocabulary"] = _words(modules["text_encoder"], infos)
+    games = said([{"env": o.get("env", "").rpartition(":")[2]} for o in origins], "env")
     return Manifest(
         format=FORMAT,
         name=config.name,
-        about=config.about,
-        licence=config.licence,
+        about=config.about or (f"Learned from recordings of {games}." if games else ""),
+        licence=config.licence or said(origins, "licence") or "unknown",
         fps=info.fps,
         height=config.height,
         width=config.width,
@@ -151,11 +159,23 @@ def make_manifest(config: ExportConfig, context: StepContext, modules: dict[str,
         actions=tuple(info.spec.to_dict()),
         stillness=config.stillness,
         joining=config.joining,
-        bindings=config.bindings,
+        bindings=config.bindings or info.origin.get("bindings", {}),
         sampler=student_plan(config.sigmas, config.steps).to_dict(),
         card={**_history(config, context, modules), **config.card},
         **specs,  # type: ignore[arg-type]
     )
+
+
+def said(origins: Sequence[Mapping[str, Any]], key: str) -> str:
+    """What the shards' headers say under a key, each answer once."""
+    return "; ".join(dict.fromkeys(str(origin[key]) for origin in origins if origin.get(key)))
+
+
+def _words(encoder: Any, infos: Sequence[shards.ClipInfo]) -> list[str]:
+    """Those that it knew before, and those of the captions that it learned from here."""
+    segments = (s for info in infos for caption in info.captions for s in caption)
+    heard = vocabulary_of(text for segment in segments for text in segment.texts)
+    return sorted({*encoder.config.vocabulary, *heard})
 
 
 def _history(config: ExportConfig, context: StepContext, modules: dict[str, Any]) -> dict[str, Any]:

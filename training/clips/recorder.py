@@ -211,8 +211,14 @@ def _spec(mapping: GameMapping, picture: np.ndarray, info: dict[str, Any]) -> Ro
         width=width,
         actions=mapping.spec,
         extras=(POSE,) if posed else (),
-        source={"env": mapping.env, "licence": mapping.licence},
+        source=_source(mapping),
     )
+
+
+def _source(mapping: GameMapping) -> dict[str, Any]:
+    """What a recording says of its game; the keys travel on into packs that learn from it."""
+    source = {"env": mapping.env, "licence": mapping.licence}
+    return {**source, "bindings": dict(mapping.bindings)} if mapping.bindings else source
 
 
 def _episodes(out: str, spec: RolloutSpec) -> int:

@@ -6,7 +6,7 @@ to cover the wanted size and cropped. Episodes are cut into clips, the last shor
 Legend: F frames, H W pixels, A action channels.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -144,11 +144,17 @@ def _clip(window: Any, spec: Any, config: ClipsConfig, step: int) -> shards.Clip
         fps=spec.fps // step,
         spec=spec.actions,
         captions=(captions,),
-        origin={k: v for k, v in dict(spec.source).items() if isinstance(v, (str, int, float))},
+        origin=_told(spec.source),
     )
     return shards.Clips(
         info, torch.from_numpy(actions.astype(np.float32))[None], frames=frames[None]
     )
+
+
+def _told(source: Mapping[str, Any]) -> dict[str, Any]:
+    """What a shard's header says of the recording that it was cut from."""
+    plain = {k: v for k, v in source.items() if isinstance(v, str | int | float)}
+    return {**plain, "bindings": source["bindings"]} if source.get("bindings") else plain
 
 
 def _resized(frames: np.ndarray, height: int, width: int) -> Tensor:
