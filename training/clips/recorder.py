@@ -141,7 +141,7 @@ class _Episode:
         self.asked.append(values)
         self.applied.append(self.mapping.from_env(action))
         if spec.extras:
-            self.poses.append(np.asarray(info["pose"], np.float64))
+            self.poses.append(np.array(info["pose"], np.float64))  # which may change in place
 
     def _flush(self) -> None:
         if not self.pictures:
