@@ -123,6 +123,16 @@ def test_ctrl_c_leaves_an_episode_that_is_recorded_again(tmp_path, monkeypatch) 
     assert [e.length for e in found] == [40, 26, 40], "chunks that were whole, and nothing else"
 
 
+@pytest.mark.parametrize("answer", [[1.0], [[0.0, 1.0]], 1.0, {}])
+def test_an_answer_of_other_channels_is_refused(answer, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("gymnasium.make", lambda *_, **__: Talker())
+    channels = [{"name": name, "kind": "button"} for name in ("use", "jump")]
+    body = {"env": "X-v0", "fps": 10, "channels": channels, "discrete": [{}, {"jump": 1}]}
+    config = RecordConfig(out=str(tmp_path / "clips"), episodes=1, frames=10)
+    with pytest.raises(ValueError, match=r"the player answered .* shape .*; give 2: use, jump"):
+        record(parse(body, "x"), config, player=lambda _, frame: answer)
+
+
 def test_clips_of_another_game_are_refused(tmp_path) -> None:
     config = RecordConfig(out=str(tmp_path / "clips"), episodes=1, frames=10)
     record(load_mapping("car-racing"), config)
