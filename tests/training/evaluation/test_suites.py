@@ -316,6 +316,7 @@ def test_what_is_read_from_the_start_is_no_change(tmp_path) -> None:
     [
         ({"spec": ActionSpec()}, ["prompt", "drift"], "drift .* none; give --suite prompt,latency"),
         ({"layout": "windowed"}, ["action"], "windowed; give --suite drift,prompt,revisit,bench,"),
+        ({"fps": 10}, ["fidelity"], "10 frames/s, Wilds 20; give --suite prompt,latency"),
     ],
 )
 def test_suites_that_a_pack_cannot_play_are_refused_first(
