@@ -100,11 +100,17 @@ def write_delta(
 
 def check_base(base_folder: Path, folder: Path) -> Manifest:
     """The base's manifest. Refuses one from which the pack `folder` could not be loaded: another
-    difference, or one that is not the pack of its name beside `folder` or found by name."""
+    difference, one of its own name, or one that is not the pack of its name beside `folder` or
+    found by name."""
     base = manifests.read(base_folder)
     if base.base is not None:
         raise ValueError(f"{base_folder} is itself a difference; take {base.base.name} as the base")
     named = named_base(base.name, folder)
+    if folder.absolute().name == base.name:
+        raise ValueError(
+            f"{folder} has the name of its base and would be taken for it; give it another name, "
+            "or store all weights (leave out delta_of)"
+        )
     same = named.resolve() == base_folder.resolve() or _hash(named) == _hash(base_folder)
     if not same:
         raise ValueError(

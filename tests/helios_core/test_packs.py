@@ -229,6 +229,14 @@ def test_a_difference_to_another_version_of_its_base_is_refused(original, module
 
 
 def test_a_difference_is_found_from_inside_its_folder(original, modules, home, monkeypatch):
+def test_a_difference_that_would_be_taken_for_its_base_is_refused(original, modules, home):
+    shutil.copytree(original, home / "meadow")
+    place = home.parent / "mine" / "meadow"
+    with pytest.raises(ValueError, match="another name, or store all weights"):
+        write_delta(place, random_manifest(name="meadow"), tuned(modules), home / "meadow")
+    assert not place.exists()
+
+
     shutil.copytree(original, home / "meadow")
     write_delta(home / "delta", random_manifest(name="delta"), tuned(modules), home / "meadow")
     monkeypatch.setenv("HELIOS_HOME", str(home / "nowhere"))
