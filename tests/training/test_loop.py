@@ -166,6 +166,25 @@ def test_other_samples_are_not_taken_for_a_landing(root):
 
 
 def test_a_row_that_a_full_disk_tore_is_forgotten(root):
+@pytest.mark.parametrize(
+    ("asked", "now"),
+    [
+        ({}, (60, True)),
+        ({"budget_minutes": 30}, (80, False)),
+        ({"samples": 160}, (160, False)),
+    ],
+)
+def test_a_landing_is_reckoned_anew_where_another_end_is_asked_for(root, asked, now):
+    settings = {"samples": 80, "budget_minutes": 60, "land": True}
+    trainer = make(root, **settings)
+    trainer._step()
+    trainer.clock.total, trainer.clock.landed = 60, True
+    trainer.save()
+    again = make(root, **settings | asked)
+    again._resume()
+    assert (again.clock.total, again.clock.landed) == now
+
+
     trainer = make(root, samples=8)
     trainer.rundir.log({"samples": 0})
     with (trainer.rundir.path / "metrics.jsonl").open("a") as out:
