@@ -1,7 +1,8 @@
 """Write packs: all of a pack's weights, or only the difference to another pack.
 
-A pack appears whole or not at all: it is written beside its place and moved there. Files stay
-below a size, so that packs fit into places that limit it. Not here: reading (build).
+A pack appears whole or not at all, also after a power loss: it is written beside its place, and
+moved there when it is on disk. Files stay below a size, so that packs fit into places that limit
+it. Not here: reading (build).
 
     write_pack(Path("assets/packs/wilds"), manifest, {"transformer": model.state_dict(), ...})
 """
@@ -100,10 +101,16 @@ def write_delta(
 
 def check_base(base_folder: Path, folder: Path) -> Manifest:
     """The base's manifest. Refuses one from which the pack `folder` could not be loaded: another
-    difference, or one that is not the pack of its name beside `folder` or found by name."""
+    difference, one of its own name, or one that is not the pack of its name beside `folder` or
+    found by name."""
     base = manifests.read(base_folder)
     if base.base is not None:
         raise ValueError(f"{base_folder} is itself a difference; take {base.base.name} as the base")
+    if folder.absolute().name == base.name:
+        raise ValueError(
+            f"{folder} has the name of its base and would be taken for it; give it another name, "
+            "or store all weights (leave out delta_of)"
+        )
     named = named_base(base.name, folder)
     same = named.resolve() == base_folder.resolve() or _hash(named) == _hash(base_folder)
     if not same:
@@ -166,14 +173,29 @@ def _publish(
         manifests.write_hashes(hashes, draft)
         verify(draft)
         _carry(folder, draft)
+        for path in (*draft.rglob("*"), draft):
+            _sync(path)
         before = draft.with_name(f"{draft.name}.before")
         if folder.exists():
             folder.rename(before)  # as a whole, or refused where something keeps a file of it open
         draft.rename(folder)
+        _sync(folder.absolute().parent)
         shutil.rmtree(before, ignore_errors=True)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return manifest.hash(hashes)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file's content, or a folder's list of names, is on disk."""
+    posix = os.name == "posix"
+    if path.is_dir() and not posix:
+        return  # where folders cannot be opened
+    handle = os.open(path, os.O_RDONLY if posix else os.O_RDWR)  # what is carried may be read-only
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def check_place(folder: Path) -> None:

@@ -23,6 +23,7 @@ from helios_core.null_world import NullWorld
 from helios_core.packs import find as finding
 from helios_core.packs import load_world
 from helios_core.packs import manifest as manifests
+from helios_core.packs import write as writing
 from helios_core.packs.builtin import random_manifest, random_modules
 from helios_core.packs.find import find, installed
 from helios_core.packs.modules import load_module
@@ -228,6 +229,14 @@ def test_a_difference_to_another_version_of_its_base_is_refused(original, module
         load_world(tmp_path / "delta")
 
 
+def test_a_difference_that_would_be_taken_for_its_base_is_refused(original, modules, home):
+    shutil.copytree(original, home / "meadow")
+    place = home.parent / "mine" / "meadow"
+    with pytest.raises(ValueError, match="another name, or store all weights"):
+        write_delta(place, random_manifest(name="meadow"), tuned(modules), home / "meadow")
+    assert not place.exists()
+
+
 def test_a_difference_is_found_from_inside_its_folder(original, modules, home, monkeypatch):
     shutil.copytree(original, home / "meadow")
     write_delta(home / "delta", random_manifest(name="delta"), tuned(modules), home / "meadow")
@@ -256,6 +265,25 @@ def test_a_file_that_stays_does_not_spoil_what_replaces_its_pack(pack, modules, 
     monkeypatch.setattr(shutil, "rmtree", stuck)
     write_pack(pack, random_manifest(name="meadow", fps=30), states(modules))
     assert manifests.read(pack).fps == 30 and verify(pack) > 10
+
+
+def test_a_pack_that_has_its_name_is_on_disk(pack, modules, monkeypatch):
+    """A power loss may forget what was written, unsynced, and remember that it was renamed."""
+    (pack / "evaluation").mkdir()
+    (pack / "evaluation" / "drift.png").write_bytes(b"png")
+    synced: list[Path] = []
+    move = Path.rename
+
+    def rename(old: Path, new: Path) -> Path:
+        if new == pack:
+            assert {old, *old.rglob("*")} == set(synced) and old / "evaluation/drift.png" in synced
+            synced.clear()
+        return move(old, new)
+
+    monkeypatch.setattr(writing, "_sync", synced.append)
+    monkeypatch.setattr(Path, "rename", rename)
+    write_pack(pack, random_manifest(name="meadow"), states(modules))
+    assert synced == [pack.parent], "where the name is kept"
 
 
 def test_writing_a_pack_replaces_nothing_but_a_pack(pack, modules, tmp_path):

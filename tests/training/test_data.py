@@ -12,7 +12,7 @@ from helios_core.actions import ActionSpec
 from tests.training import tiny
 from training.data import shards
 from training.data.bank import OwnBank
-from training.data.clips import ClipsConfig, _alike, _clip, chosen
+from training.data.clips import ClipsConfig, Piece, _alike, _clip, chosen, pieces
 from training.data.clips import clips as make_clips
 from training.data.corruption import CorruptionConfig, corrupt
 from training.data.encode import EncodeConfig, encode_clips
@@ -178,20 +178,60 @@ def test_recordings_of_two_rates_meet_at_a_rate_that_divides_both():
     _alike([(n, SimpleNamespace(spec=s)) for n, s in zip("ab", specs, strict=True)], config)
 
 
+def _pieces(*places):
+    return [Piece(episode, start, 9, episode) for episode, start in places]
+
+
 @pytest.mark.parametrize(
-    ("pieces", "held"),
+    ("found", "held"),
     [
         (
-            [(e, s, 9) for e in (0, 2, 3, 5) for s in (0, 9)],
-            [(2, 0, 9), (2, 9, 9), (5, 0, 9), (5, 9, 9)],
+            _pieces(*((e, s) for e in (0, 2, 3, 5) for s in (0, 9))),
+            _pieces((2, 0), (2, 9), (5, 0), (5, 9)),
         ),
-        ([(4, s, 9) for s in (0, 9, 18)], [(4, 9, 9)]),
+        (_pieces((4, 0), (4, 9), (4, 18)), _pieces((4, 9))),
     ],
 )
-def test_whole_episodes_are_held_out_where_there_are_enough(pieces, held):
+def test_whole_episodes_are_held_out_where_there_are_enough(found, held):
     config = ClipsConfig(folders=("a",), height=32, width=32, held_every=2)
-    assert chosen(pieces, replace(config, held=True)) == held
-    assert sorted(chosen(pieces, config) + held) == pieces
+    assert chosen(found, replace(config, held=True)) == held
+    assert sorted(chosen(found, config) + held) == found
+
+
+GAME, VIDEO, PLAY = {"env": "X-v0"}, {"layout": "x"}, {"pack": "null"}
+
+
+def _recording(*episodes):
+    """Of (length, source, seed, digest) each."""
+    headers = [
+        SimpleNamespace(source=source, seed=seed, extra={"digest": digest} if digest else {})
+        for _, source, seed, digest in episodes
+    ]
+    return SimpleNamespace(episodes=[
+        SimpleNamespace(index=i, length=length, header=header)
+        for i, ((length, *_), header) in enumerate(zip(episodes, headers, strict=True))
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("episodes", "held"),
+    [
+        # Cut off, and recorded or imported anew.
+        ([(20, GAME, 0, ""), (15, GAME, 1, ""), (20, GAME, 1, ""), (20, GAME, 2, "")],
+         [(1, 0), (2, 0), (2, 10)]),
+        ([(20, VIDEO, 0, "a"), (15, VIDEO, 0, "b"), (20, VIDEO, 0, "b"), (20, VIDEO, 0, "c")],
+         [(1, 0), (2, 0), (2, 10)]),
+        ([(25, GAME, 0, ""), (40, GAME, 0, "")], [(0, 10), (1, 10), (1, 30)]),  # too few to hold
+        # Of play, one seed begins many walks.
+        ([(10, PLAY, 0, ""), (10, PLAY, 0, ""), (10, PLAY, 0, "")], [(1, 0)]),
+    ],
+)  # fmt: skip
+def test_what_was_recorded_twice_falls_on_one_side(episodes, held):
+    config = ClipsConfig(folders=("a",), height=32, width=32, frames=10, least=8, held_every=2)
+    found = list(pieces(_recording(*episodes), config, 1))
+    kept = [chosen(found, replace(config, held=side)) for side in (False, True)]
+    assert [(p.episode, p.start) for p in kept[1]] == held
+    assert sorted(kept[0] + kept[1], key=found.index) == found
 
 
 def test_frames_without_a_prompt_have_no_caption(tmp_path):

@@ -18,6 +18,7 @@ from training.data.windows import WindowConfig
 from training.stages.base import BaseConfig, BaseStage, OwnHistory
 from training.trainer import checkpoints
 from training.trainer.loop import LoopConfig, Trainer, TrainingDivergedError, numbers
+from training.trainer.parallel import Ranks
 from training.trainer.player import OptimiserConfig, Player, rate
 from training.trainer.rundir import RunDir
 
@@ -165,6 +166,25 @@ def test_other_samples_are_not_taken_for_a_landing(root):
     assert (again.clock.total, again.clock.landed) == (60, True)
 
 
+@pytest.mark.parametrize(
+    ("asked", "now"),
+    [
+        ({}, (60, True)),
+        ({"budget_minutes": 30}, (80, False)),
+        ({"samples": 160}, (160, False)),
+    ],
+)
+def test_a_landing_is_reckoned_anew_where_another_end_is_asked_for(root, asked, now):
+    settings = {"samples": 80, "budget_minutes": 60, "land": True}
+    trainer = make(root, **settings)
+    trainer._step()
+    trainer.clock.total, trainer.clock.landed = 60, True
+    trainer.save()
+    again = make(root, **settings | asked)
+    again._resume()
+    assert (again.clock.total, again.clock.landed) == now
+
+
 def test_a_row_that_a_full_disk_tore_is_forgotten(root):
     trainer = make(root, samples=8)
     trainer.rundir.log({"samples": 0})
@@ -256,6 +276,19 @@ def test_what_has_its_name_is_on_disk(tmp_path, monkeypatch):
     RunDir(tmp_path).finish({})
     checkpoints.write(tmp_path / "000000001", checkpoints.Snapshot({"samples": 1}))
     assert tmp_path / "done.json.tmp" in synced
+
+
+def test_one_process_or_several_go_on_as_they_saved(tmp_path):
+    alone = checkpoints.Snapshot({"samples": 1}, {"weights": {"w": torch.ones(2)}})
+    checkpoints.write(tmp_path / "000000001", alone)
+    with pytest.raises(ValueError, match=r"000000001 was saved by one process.* without torchrun"):
+        checkpoints.read_sharded(tmp_path / "000000001", alone, {})
+    checkpoints.write_sharded(tmp_path / "000000002", alone, {}, Ranks())
+    with pytest.raises(ValueError, match=r"000000002 was saved by several.* with torchrun"):
+        checkpoints.read(tmp_path / "000000002")
+    fresh = checkpoints.Snapshot({}, {"weights": {"w": torch.zeros(2)}})
+    back = checkpoints.read_sharded(tmp_path / "000000002", fresh, {})
+    assert back.state == {"samples": 1} and bool(back.tensors["weights"]["w"].all())
 
 
 def test_only_the_newest_checkpoints_stay(tmp_path):

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 
 from tests.training import tiny
@@ -13,10 +14,10 @@ from training.trainer.draw import Draw
 WINDOWS = WindowConfig(history=4, text_dropped=0.0)
 
 
-def _streams(tmp_path, **settings):
+def _streams(tmp_path, count=6, **settings):
     tiny.data(tmp_path)
     data = LatentSet.load(tmp_path / "latents")
-    return Streams(data, OwnBank(data.latents), StreamConfig(count=6, **settings), 1)
+    return Streams(data, OwnBank(data.latents), StreamConfig(count=count, **settings), 1)
 
 
 def _go_on(streams, steps):
@@ -80,6 +81,20 @@ def test_runs_survive_a_checkpoint(tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(again.runs, streams.runs, strict=True))
     pasts = [s.history(s.window(WINDOWS, Draw(0, 9))) for s in (streams, again)]
     assert (pasts[0] == 7).any() and torch.equal(*pasts)
+
+
+@pytest.mark.parametrize("count", [2, 9])
+def test_another_number_of_runs_goes_on_with_those_that_there_are(tmp_path, count):
+    streams = _streams(tmp_path, length=9)
+    list(_go_on(streams, 2))
+    again = _streams(tmp_path / "again", count=count, length=9)
+    again.load(streams.state())
+    kept = min(count, 6)
+    before = torch.stack(streams.runs)
+    assert torch.equal(torch.stack(again.runs)[:, :kept], before[:, :kept])
+    window = again.window(replace(WINDOWS, history=2), Draw(0, 9))
+    assert len(window.target) == len(again.runs.now) == count
+    assert (again.runs.now == again.runs.start)[kept:].all(), "the others begin"
 
 
 def test_only_what_present_runs_made_is_kept(tmp_path):

@@ -9,10 +9,11 @@ import numpy as np
 
 
 def fit(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The middle of a picture [H, W, 3] at another size, averaged over area when it shrinks."""
+    """The middle of a picture [H, W, 3] at another size, averaged over area when it shrinks; a
+    copy, for environments draw their next picture over the last."""
     rows, columns = picture.shape[:2]
     if (rows, columns) == (height, width):
-        return np.ascontiguousarray(picture)
+        return np.array(picture, order="C")
     if rows * width > columns * height:
         keep = max(1, round(columns * height / width))
         top = (rows - keep) // 2

@@ -63,7 +63,7 @@ def record(
         spec = _spec(mapping, _picture(env, picture), info)
         done = _episodes(config.out, spec)
         progress(done, config.episodes)
-        frames = 0
+        frames, who = 0, "the player" if player else f"the policy {config.policy}"
         with RolloutWriter.open(config.out, spec) as writer:
             for number in range(done, config.episodes):
                 seed = config.seed + number
@@ -71,7 +71,7 @@ def record(
                     config.policy, mapping.spec, seed=seed, fps=mapping.fps
                 )
                 episode = _Episode(env, mapping, writer, seed)
-                frames += episode.play(policy, config.frames)
+                frames += episode.play(_checked(policy, who, mapping), config.frames)
                 writer.raise_if_failed()
                 if episode.left:
                     break
@@ -79,6 +79,22 @@ def record(
         return frames
     finally:
         env.close()
+
+
+def _checked(policy: Policy, who: str, mapping: GameMapping) -> Policy:
+    """The policy, held to one value for every channel: fewer would be spread over all of them."""
+    spec = mapping.spec
+
+    def answer(picture: np.ndarray, frame: int) -> np.ndarray | None:
+        values = policy(picture, frame)
+        if values is not None and np.shape(values) != (spec.size,):
+            raise ValueError(
+                f"{who} answered values of shape {np.shape(values)} in frame {frame}; "
+                f"give {spec.size}: {', '.join(spec.names)}"
+            )
+        return values
+
+    return answer
 
 
 class _Episode:
@@ -141,7 +157,7 @@ class _Episode:
         self.asked.append(values)
         self.applied.append(self.mapping.from_env(action))
         if spec.extras:
-            self.poses.append(np.asarray(info["pose"], np.float64))
+            self.poses.append(np.array(info["pose"], np.float64))  # which may change in place
 
     def _flush(self) -> None:
         if not self.pictures:

@@ -6,11 +6,11 @@ to cover the wanted size and cropped. Episodes are cut into clips, the last shor
 Legend: F frames, H W pixels, A action channels.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -37,8 +37,9 @@ class ClipsConfig:
     least: int = 80
     """Shorter pieces are left out."""
     held_every: int = 10
-    """Every so many episodes are held out; of a recording of fewer, every so many of its clips,
-    which show the same places as those that are learned from."""
+    """Every so many episodes are held out, one that was cut off with the same one recorded anew;
+    of a recording of fewer, every so many of its clips, which show the same places as those that
+    are learned from."""
     held: bool = False
     """Write the held-out clips instead of the others. The two overlap unless the step that writes
     the others has the same settings."""
@@ -66,7 +67,7 @@ def clips(config: ClipsConfig, context: StepContext) -> dict[str, Any]:
     for folder, data in recordings:
         step = _stride(config.fps or data.spec.fps, data.spec.fps, folder)
         progress = Progress(f"{context.name} {folder}", len(data.episodes))
-        for episode, start, length in chosen(list(pieces(data, config, step)), config):
+        for episode, start, length, _ in chosen(list(pieces(data, config, step)), config):
             clip = _clip(data.read(episode, start, length), data.spec, config, step)
             shards.write(context.rundir.path / f"{count:05d}.safetensors", clip)
             count, total = count + 1, total + length // step
@@ -102,8 +103,14 @@ def _stride(wanted: int, recorded: int, folder: str) -> int:
     return recorded // wanted
 
 
-Piece = tuple[int, int, int]
-"""(episode, start, frames)"""
+class Piece(NamedTuple):
+    """A clip to be."""
+
+    episode: int
+    start: int
+    frames: int
+    origin: Hashable
+    """What its episode shows."""
 
 
 def pieces(data: Any, config: ClipsConfig, step: int) -> Iterator[Piece]:
@@ -112,19 +119,32 @@ def pieces(data: Any, config: ClipsConfig, step: int) -> Iterator[Piece]:
         for start in range(0, episode.length, config.frames * step):
             length = min(config.frames * step, episode.length - start)
             if length >= config.least * step:
-                yield episode.index, start, length
+                yield Piece(episode.index, start, length, _origin(episode))
+
+
+def _origin(episode: Any) -> Hashable:
+    """The game and its seed, or the imported video: one that was cut off stays beside the same one
+    recorded or imported anew. Of play, where a seed begins many, every episode is one of its own.
+    """
+    header = episode.header
+    if "digest" in header.extra:
+        return header.extra["digest"]
+    if "env" in header.source:
+        return header.source["env"], header.seed
+    return episode.index
 
 
 def chosen(found: Sequence[Piece], config: ClipsConfig) -> list[Piece]:
-    """Those that are held out, or the others: whole episodes where there are enough."""
-    order = {e: turn for turn, e in enumerate(dict.fromkeys(episode for episode, _, _ in found))}
-    enough = len(order) >= config.held_every
-    turns = [order[episode] for episode, _, _ in found] if enough else range(len(found))
+    """Those that are held out, or the others: whole episodes where there are enough. What shows
+    the same falls on one side."""
+    enough = len({piece.origin for piece in found}) >= config.held_every
+    shown = [piece.origin if enough else (piece.origin, piece.start) for piece in found]
+    turns = {what: turn for turn, what in enumerate(dict.fromkeys(shown))}
     last = config.held_every - 1
     return [
         piece
-        for turn, piece in zip(turns, found, strict=True)
-        if (turn % config.held_every == last) == config.held
+        for what, piece in zip(shown, found, strict=True)
+        if (turns[what] % config.held_every == last) == config.held
     ]
 
 

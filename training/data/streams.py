@@ -57,8 +57,7 @@ class Streams:
 
     def __init__(self, data: LatentSet, bank: OwnBank, config: StreamConfig, chunk: int) -> None:
         self.data, self.bank, self.config, self.chunk = data, bank, config, chunk
-        zeros = torch.zeros(config.count, dtype=torch.long)
-        self.runs = Runs(zeros, zeros, zeros, zeros - 1, zeros - 1)  # all of them due
+        self.runs = _due(config.count)
 
     def window(self, config: WindowConfig, draw: Draw) -> Window:
         """The next chunk of every run, runs that are over begun anew."""
@@ -123,5 +122,14 @@ class Streams:
         return {"streams": torch.stack(self.runs)}
 
     def load(self, tensors: dict[str, Tensor]) -> None:
+        """As many as there are to be now: of more the first, of fewer all, and new ones."""
         if "streams" in tensors:
-            self.runs = Runs(*tensors["streams"].unbind(0))
+            then = tensors["streams"][:, : self.config.count]
+            new = torch.stack(_due(self.config.count - then.shape[1]))
+            self.runs = Runs(*torch.cat([then, new], 1).unbind(0))
+
+
+def _due(count: int) -> Runs:
+    """Runs that begin with the next window."""
+    zeros = torch.zeros(count, dtype=torch.long)
+    return Runs(zeros, zeros, zeros, zeros - 1, zeros - 1)

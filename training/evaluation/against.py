@@ -78,8 +78,13 @@ def _same_clips(name: str, now: dict[str, Any], before: dict[str, Any]) -> bool:
 
 def _interval(mine: dict[str, Any], theirs: dict[str, Any]) -> tuple[float, float] | None:
     """Of the difference, draw by draw; a draw that had no answer in one of them is left out."""
-    if mine["count"] != theirs["count"]:
+    if _drawn_from(mine) != _drawn_from(theirs):
         return None
     pairs = zip(mine.get("draws", ()), theirs.get("draws", ()), strict=False)
     apart = [a - b for a, b in pairs if a is not None and b is not None]
     return interval(apart) if apart else None
+
+
+def _drawn_from(figure: dict[str, Any]) -> int:
+    """Clips; older reports drew from those alone that had an answer."""
+    return figure.get("clips", figure["count"])

@@ -12,7 +12,7 @@ from typing import Any
 
 from helios_core.world_api import World
 from training.evaluation.report import Report
-from training.worlds.wilds.spec import SPEC
+from training.worlds.wilds.spec import FPS, SPEC
 
 SUITES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "fidelity": ("training.evaluation.suites.fidelity", "FidelityConfig", {"clips": 8}),
@@ -28,7 +28,7 @@ SUITES: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 """Suite to module, config class and what `--quick` changes."""
 WALKED = ("fidelity", "action", "drift", "revisit", "bench")
-"""Suites that play the actions of a walker in Wilds."""
+"""Suites that play the actions of a walker in Wilds, frame by frame of the simulator's."""
 RECONSTRUCTED = ("fidelity", "action")
 """Suites that show the codec a past and a future in one piece: a windowed codec takes none."""
 
@@ -76,6 +76,9 @@ def check(world: World, suites: Sequence[str]) -> None:
     if info.spec != SPEC:
         unfit |= set(WALKED)
         why.append(f"its channels are not Wilds' but {', '.join(info.spec.names) or 'none'}")
+    if info.fps != FPS:
+        unfit |= set(WALKED)
+        why.append(f"it has {info.fps} frames/s, Wilds {FPS}")
     if info.layout == "windowed":
         unfit |= set(RECONSTRUCTED)
         why.append("its codec is windowed")

@@ -24,6 +24,8 @@ class Figure:
     high: float
     count: int
     """Clips (or events) that it is the mean of."""
+    clips: int
+    """Clips that were drawn from, those without an answer among them."""
     unit: str = ""
     draws: tuple[float | None, ...] = ()
     """The same of clips drawn with repetition, None where there was no answer: of as many clips
@@ -32,17 +34,20 @@ class Figure:
 
     @staticmethod
     def of(values: Sequence[float] | np.ndarray, *, unit: str = "", seed: int = 0) -> "Figure":
-        """Mean and bootstrap interval of independent values."""
+        """Mean and bootstrap interval of independent values, one per clip. A clip without an
+        answer is not finite and keeps its place: which clips have one, the world may decide."""
         array = np.asarray(values, np.float64)
-        array = array[np.isfinite(array)]
-        if len(array) == 0:
+        finite = np.isfinite(array)
+        if not finite.any():
             raise ValueError("a figure needs at least one finite value")
         rng = np.random.default_rng(seed)
-        means = array[rng.integers(0, len(array), (DRAWS, len(array)))].mean(1)
-        low, high = interval(means)
+        drawn = rng.integers(0, len(array), (DRAWS, len(array)))
+        sums, counts = np.where(finite, array, 0.0)[drawn].sum(1), finite[drawn].sum(1)
+        low, high = interval(sums[counts > 0] / counts[counts > 0])
+        draws = zip(sums[:REDRAWS].tolist(), counts[:REDRAWS].tolist(), strict=True)
         return Figure(
-            mean=float(array.mean()), low=low, high=high, count=len(array), unit=unit,
-            draws=tuple(means[:REDRAWS].tolist()),
+            mean=float(array[finite].mean()), low=low, high=high, count=int(finite.sum()),
+            clips=len(array), unit=unit, draws=tuple(s / n if n else None for s, n in draws),
         )  # fmt: skip
 
     @staticmethod
@@ -58,7 +63,7 @@ class Figure:
         drawn = [measure(rng.integers(0, clips, clips)) for _ in range(REDRAWS)]
         low, high = interval([d for d in drawn if d is not None])
         return Figure(
-            mean=float(middle), low=low, high=high, count=clips, unit=unit,
+            mean=float(middle), low=low, high=high, count=clips, clips=clips, unit=unit,
             draws=tuple(drawn),
         )  # fmt: skip
 
@@ -77,5 +82,5 @@ def interval(draws: Sequence[float] | np.ndarray) -> tuple[float, float]:
 
 
 def share(hits: Sequence[bool] | np.ndarray, *, seed: int = 0) -> Figure:
-    """The figure of a yes-or-no question."""
+    """The figure of a yes-or-no question; who was not asked is not finite."""
     return Figure.of(np.asarray(hits, np.float64), seed=seed)

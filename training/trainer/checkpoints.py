@@ -17,7 +17,14 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from training.durable import place_folder, save_tensors
-from training.trainer.parallel import Ranks, like_param, load_sharded, local, save_sharded
+from training.trainer.parallel import (
+    Ranks,
+    is_sharded,
+    like_param,
+    load_sharded,
+    local,
+    save_sharded,
+)
 from training.trainer.player import Player
 
 
@@ -91,6 +98,10 @@ def write_sharded(
 
 def read_sharded(folder: Path, fresh: Snapshot, players: dict[str, Player]) -> Snapshot:
     """A sharded checkpoint read into the tensors of a run that has just begun, in place."""
+    if not is_sharded(folder):
+        raise ValueError(
+            f"{folder} was saved by one process; resume without torchrun, as it was saved"
+        )
     load_sharded(folder, _flat(fresh, players))
     return Snapshot(json.loads((folder / "state.json").read_text()), fresh.tensors)
 
@@ -125,6 +136,10 @@ def write(folder: Path, snapshot: Snapshot) -> None:
 
 
 def read(folder: Path) -> Snapshot:
+    if is_sharded(folder):
+        raise ValueError(
+            f"{folder} was saved by several processes; resume with torchrun, as it was saved"
+        )
     state = json.loads((folder / "state.json").read_text())
     tensors = {p.stem: load_file(p) for p in sorted(folder.glob("*.safetensors"))}
     return Snapshot(state, tensors)

@@ -203,11 +203,15 @@ class Trainer:
 
     def _snapshot(self) -> checkpoints.Snapshot:
         return checkpoints.collect(
-            {**vars(self.clock), "machine": self.machine},
+            {**vars(self.clock), "asked": self._asked(), "machine": self.machine},
             self.stage.modules(),
             self.players,
             self.stage.extra_state(),
         )
+
+    def _asked(self) -> dict[str, float]:
+        """What a landing was reckoned from."""
+        return {"samples": self.config.samples, "budget_minutes": self.config.budget_minutes}
 
     def _resume(self) -> None:
         found = checkpoints.existing(self.rundir.checkpoints)
@@ -226,7 +230,8 @@ class Trainer:
         for key in ("step", "samples", "total", "seconds", "best"):
             setattr(self.clock, key, snapshot.state[key])
         differs = self.clock.total != self.config.samples  # all that older checkpoints say
-        self.clock.landed = self.config.land and snapshot.state.get("landed", differs)
+        landed = self.config.land and snapshot.state.get("landed", differs)
+        self.clock.landed = landed and snapshot.state.get("asked", self._asked()) == self._asked()
         if not self.clock.landed:
             self.clock.total = self.config.samples
         how = "bit-exact" if same else "other machine: moments are warmed up again"

@@ -107,6 +107,11 @@ def save_sharded(
     _wait(ranks)
 
 
+def is_sharded(folder: Path) -> bool:
+    """Whether a checkpoint is `save_sharded`'s."""
+    return (folder / ".metadata").exists()  # of torch.distributed.checkpoint
+
+
 def load_sharded(folder: Path, tensors: Mapping[str, Tensor]) -> None:
     """Fill tensors in place; they may be sharded over another number of ranks than when saved."""
     dcp.load(dict(tensors), checkpoint_id=folder)

@@ -123,6 +123,16 @@ def test_a_game_that_is_not_installed_is_one_sentence(tmp_path, capsys) -> None:
     assert "nowhere:Game-v0 cannot be made" in error and "games" in error
 
 
+def test_a_policy_that_answers_too_little_is_one_sentence(tmp_path, capsys) -> None:
+    policy = tmp_path / "policy.py"
+    policy.write_text("def make_policy(spec, seed):\n    return lambda picture, frame: [1.0]\n")
+    options = ["--policy", str(policy), *_options(tmp_path / "clips", episodes=1)]
+    assert main(["record", "--env", "car-racing", *options]) == 2
+    *_, error = capsys.readouterr().err.splitlines()  # the others count episodes
+    assert error.startswith(f"helios record: the policy {policy} answered")
+    assert error.endswith("give 3: steer, gas, brake")
+
+
 MISFITS = {
     "box: [steer, gas]": "the mapping says box with 2 dimensions, but CarRacing-v3 takes Box",
     "discrete: [{}, {gas: 1}]": "the mapping says discrete with 2 choices, but CarRacing-v3 takes",

@@ -225,6 +225,23 @@ def test_gf_minecraft_becomes_channels_with_captions(tmp_path) -> None:
     assert column(clip.actions, "look_yaw")[0] == pytest.approx(2.0 * FPS)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"ws": 3}, "ws is 3; give 0, 1 or 2"),
+        ({"ad": -1}, "ad is -1; give 0, 1 or 2"),
+        ({"ws": None}, "ws is None; give a number"),
+        ({"scs": None}, "scs is None; give a number"),
+        ({"yaw_delta": "left"}, "yaw_delta is 'left'; give a number"),
+        (None, "is None; give an object"),
+    ],
+)
+def test_a_frame_that_says_nothing_known_is_named(tmp_path, change, message) -> None:
+    write_gf(tmp_path, [gf_row(), None if change is None else gf_row() | change])
+    with pytest.raises(ValueError, match=rf"seed_1\.json, frame 1:? {message}"):
+        gf_minecraft.find(tmp_path)
+
+
 def test_what_is_missing_is_named(tmp_path) -> None:
     with pytest.raises(ValueError, match=r"holds no \.mp4"):
         keyboard_mouse.find(tmp_path)

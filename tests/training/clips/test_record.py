@@ -60,6 +60,32 @@ class Talker:
         pass
 
 
+class Thrifty(Talker):
+    """An environment that draws every picture, and keeps its pose, in the same place."""
+
+    def reset(self, seed):
+        self.picture, self.pose = np.zeros((32, 32, 3), np.uint8), np.zeros(6)
+        return self.picture, {"pose": self.pose}
+
+    def step(self, action):
+        self.picture += 10
+        self.pose += 1
+        return self.picture, 0.0, False, False, {"pose": self.pose}
+
+
+def test_a_picture_and_a_pose_that_change_in_place_are_recorded_as_they_were(
+    tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr("gymnasium.make", lambda *_, **__: Thrifty())
+    body = {"env": "X-v0", "fps": 10, "channels": [{"name": "use", "kind": "button"}]}
+    mapping = parse(body | {"discrete": [{}, {"use": 1}]}, "x")
+    config = RecordConfig(out=str(tmp_path / "clips"), episodes=1, frames=20)
+    record(mapping, config, player=lambda _, frame: np.ones(1, np.float32))
+    window = RolloutDataset.open(tmp_path / "clips").read(0)
+    assert np.allclose(window.frames.mean((1, 2, 3)), np.arange(1, 21) * 10, atol=4)
+    assert (window.extras["observation.pose"] == np.arange(1, 21)[:, None]).all()
+
+
 def test_every_frame_has_its_own_prompt_and_a_row_of_one_channel(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("gymnasium.make", lambda *_, **__: Talker())
     body = {"env": "X-v0", "fps": 10, "channels": [{"name": "use", "kind": "button"}]}
@@ -95,6 +121,16 @@ def test_ctrl_c_leaves_an_episode_that_is_recorded_again(tmp_path, monkeypatch) 
     found = RolloutDataset.open(tmp_path / "clips").episodes
     assert [(e.header.seed, e.complete) for e in found] == [(0, True), (1, False), (1, True)]
     assert [e.length for e in found] == [40, 26, 40], "chunks that were whole, and nothing else"
+
+
+@pytest.mark.parametrize("answer", [[1.0], [[0.0, 1.0]], 1.0, {}])
+def test_an_answer_of_other_channels_is_refused(answer, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("gymnasium.make", lambda *_, **__: Talker())
+    channels = [{"name": name, "kind": "button"} for name in ("use", "jump")]
+    body = {"env": "X-v0", "fps": 10, "channels": channels, "discrete": [{}, {"jump": 1}]}
+    config = RecordConfig(out=str(tmp_path / "clips"), episodes=1, frames=10)
+    with pytest.raises(ValueError, match=r"the player answered .* shape .*; give 2: use, jump"):
+        record(parse(body, "x"), config, player=lambda _, frame: answer)
 
 
 def test_clips_of_another_game_are_refused(tmp_path) -> None:

@@ -43,6 +43,27 @@ def test_pooled_figures_are_compared_draw_by_draw():
     assert row.clear and row.low > 0
 
 
+def test_clips_that_only_one_of_them_has_an_answer_of_keep_their_place():
+    """Which clips count, a world decides: as many are not the same ones."""
+    one, other = CLIPS + 0.5, CLIPS.copy()
+    one[:4], other[4:8] = np.nan, np.nan
+    now, before = Figure.of(one), Figure.of(other)
+    assert (now.count, now.clips) == (12, 16)
+    (row,) = rows(report(now), report(before))
+    drawn = np.random.default_rng(0).integers(0, 16, (2000, 16))[:200]
+    apart = np.nanmean(one[drawn], 1) - np.nanmean(other[drawn], 1)
+    assert (row.low, row.high) == pytest.approx(np.quantile(apart, [0.025, 0.975]), abs=1e-3)
+    assert row.high - row.low > 1, "what only one was asked is no less noisy for that"
+
+
+def test_a_report_of_before_that_drew_from_fewer_is_not_paired():
+    now, fewer = Figure.of(np.where(CLIPS > 20, CLIPS, np.nan)), Figure.of(CLIPS[CLIPS > 20])
+    before = report(fewer)
+    del before["figures"]["fidelity.psnr"]["clips"]
+    (row,) = rows(report(now), before)
+    assert now.count == fewer.count and row.low is None
+
+
 @pytest.mark.parametrize("other", ["settings", "count", "draws"])
 def test_without_the_same_clips_there_is_a_difference_and_no_interval(other):
     now, before = report(Figure.of(CLIPS)), report(Figure.of(CLIPS - 1))

@@ -95,6 +95,15 @@ def test_an_interval_holds_its_mean_and_narrows() -> None:
         Figure.of([float("nan")])
 
 
+def test_clips_without_an_answer_are_drawn_and_do_not_count() -> None:
+    values = np.array([np.nan, 2.0, np.inf, 4.0])
+    figure = Figure.of(values)
+    assert (figure.mean, figure.count, figure.clips) == (3, 2, 4)
+    assert (figure.low, figure.high) == (2, 4)
+    assert None in figure.draws, "a draw may hold none that has one"
+    assert {d for d in figure.draws if d is not None} > {2.0, 3.0, 4.0}
+
+
 def test_a_pooled_figure_resamples_whole_clips() -> None:
     clips = np.array([0.0, 1.0, 1.0, 1.0])
     figure = Figure.pooled(lambda rows: clips[rows].mean(), 4)

@@ -119,6 +119,16 @@ def test_revisit_counts_only_what_turned(world, tmp_path, monkeypatch) -> None:
     assert "revisit.turn-90.to_first" not in frozen.figures
 
 
+def test_revisits_that_do_not_count_keep_their_place_among_the_clips(tmp_path) -> None:
+    report = Report(tmp_path)
+    likeness = {"to_first": np.array([20.0, 40.0, 22.0])}
+    revisit._returns("turn-90", np.zeros(3, bool), likeness, report)
+    assert not report.figures
+    revisit._returns("turn-90", np.array([True, False, True]), likeness, report)
+    figure = report.figures["revisit.turn-90.to_first"]
+    assert (figure.mean, figure.count, figure.clips) == (21, 2, 3)
+
+
 def test_revisit_says_when_nobody_can_judge_the_way_out(
     world, tmp_path, monkeypatch, capsys
 ) -> None:
@@ -296,6 +306,8 @@ def test_what_is_read_from_the_start_is_no_change(tmp_path) -> None:
     assert report.notes["prompt.change_read_at_the_start"] == 1
     assert report.figures["prompt.change_arrives"].mean == pytest.approx(0.5)
     assert report.figures["prompt.change_seconds"].mean == 2
+    of_all = [(figure.count, figure.clips) for figure in report.figures.values()]
+    assert of_all == [(2, 3), (1, 3)], "clips of another pack are drawn beside these"
     prompt_suite._arrivals(np.zeros(2), Report(tmp_path / "none"))
 
 
@@ -304,6 +316,7 @@ def test_what_is_read_from_the_start_is_no_change(tmp_path) -> None:
     [
         ({"spec": ActionSpec()}, ["prompt", "drift"], "drift .* none; give --suite prompt,latency"),
         ({"layout": "windowed"}, ["action"], "windowed; give --suite drift,prompt,revisit,bench,"),
+        ({"fps": 10}, ["fidelity"], "10 frames/s, Wilds 20; give --suite prompt,latency"),
     ],
 )
 def test_suites_that_a_pack_cannot_play_are_refused_first(

@@ -42,18 +42,35 @@ def _clip(video: Path, table: Path, caption: str) -> SourceClip:
     return SourceClip(video=video, spec=WALK_SPEC, actions=values, fps=fps, caption=caption)
 
 
-def _row(row: dict[str, Any], fps: int, where: str) -> np.ndarray:
+def _row(row: Any, fps: int, where: str) -> np.ndarray:
+    if not isinstance(row, dict):
+        raise ValueError(f"{where} is {row!r}; give an object with {', '.join(NEEDED)}")
     missing = [key for key in NEEDED if key not in row]
     if missing:
         raise ValueError(f"{where} lacks {missing[0]!r}")
     values = WALK_SPEC.zeros(1)
-    values[0, WALK_SPEC.index("move_forward")] = (0.0, 1.0, -1.0)[int(row["ws"])]
-    values[0, WALK_SPEC.index("strafe")] = (0.0, -1.0, 1.0)[int(row["ad"])]
-    values[0, WALK_SPEC.index("jump")] = float(int(row["scs"]) == 1)
-    values[0, WALK_SPEC.index("run")] = float(int(row["scs"]) == 3)
-    values[0, WALK_SPEC.index("look_pitch")] = -float(row["pitch_delta"]) * fps
-    values[0, WALK_SPEC.index("look_yaw")] = float(row["yaw_delta"]) * fps
+    values[0, WALK_SPEC.index("move_forward")] = (0.0, 1.0, -1.0)[_choice(row, "ws", where)]
+    values[0, WALK_SPEC.index("strafe")] = (0.0, -1.0, 1.0)[_choice(row, "ad", where)]
+    values[0, WALK_SPEC.index("jump")] = float(_number(row, "scs", where) == 1)
+    values[0, WALK_SPEC.index("run")] = float(_number(row, "scs", where) == 3)
+    values[0, WALK_SPEC.index("look_pitch")] = -_number(row, "pitch_delta", where) * fps
+    values[0, WALK_SPEC.index("look_yaw")] = _number(row, "yaw_delta", where) * fps
     return WALK_SPEC.clip(values)
+
+
+def _choice(row: dict[str, Any], key: str, where: str) -> int:
+    """None, one way or the other."""
+    value = _number(row, key, where)
+    if value not in (0, 1, 2):
+        raise ValueError(f"{where}: {key} is {row[key]!r}; give 0, 1 or 2")
+    return int(value)
+
+
+def _number(row: dict[str, Any], key: str, where: str) -> float:
+    try:
+        return float(row[key])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where}: {key} is {row[key]!r}; give a number") from error
 
 
 def _captions(path: Path) -> dict[str, str]:

@@ -173,9 +173,10 @@ def _arrivals(seconds: np.ndarray, report: Report) -> None:
     if not asked.any():
         return
     arrived = np.isfinite(seconds) & asked
-    report.figure("prompt.change_arrives", share(arrived[asked]))
+    report.figure("prompt.change_arrives", share(np.where(asked, arrived, np.nan)))
     if arrived.any():
-        report.figure("prompt.change_seconds", Figure.of(seconds[arrived], unit=" s"))
+        came = np.where(arrived, seconds, np.nan)
+        report.figure("prompt.change_seconds", Figure.of(came, unit=" s"))
 
 
 def _agrees_after(

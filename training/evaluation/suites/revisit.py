@@ -127,9 +127,18 @@ def _path(
     counts = (midway < UNLIKE) & went
     report.figure(f"revisit.{name}.counts", share(counts))
     report.figure(f"revisit.{name}.midway", Figure.of(midway, unit=" dB"))
-    if counts.any():
-        report.figure(f"revisit.{name}.to_first", Figure.of(returned[counts], unit=" dB"))
-        report.figure(f"revisit.{name}.to_oracle", Figure.of(truth[counts], unit=" dB"))
-        report.figure(f"revisit.{name}.oracle_to_first", Figure.of(true_return[counts], unit=" dB"))
+    likeness = {"to_first": returned, "to_oracle": truth, "oracle_to_first": true_return}
+    _returns(name, counts, likeness, report)
     rows = np.concatenate([first[:8], made[:8, half], made[:8, back]])
     report.sheet(f"revisit-{name}", rows, columns=len(first[:8]))
+
+
+def _returns(
+    name: str, counts: np.ndarray, likeness: dict[str, np.ndarray], report: Report
+) -> None:
+    """Figures of the revisits that count."""
+    if not counts.any():
+        return
+    for what, decibels in likeness.items():
+        counted = np.where(counts, decibels, np.nan)
+        report.figure(f"revisit.{name}.{what}", Figure.of(counted, unit=" dB"))
