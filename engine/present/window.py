@@ -27,6 +27,7 @@ from engine.input.events import (
     DeviceEvent,
     FocusLost,
     InputEvent,
+    KeyEvent,
     PadButton,
     PadChanged,
     PromptEntered,
@@ -35,9 +36,10 @@ from engine.input.names import MOUSE_COUNTS
 from engine.input.presses import Presses, input_of
 from engine.present import hud as panels
 from engine.present.api import HudData, Overlay
+from engine.present.held_keys import HeldKeys
 from engine.present.layers import Item, Mode, View, drawn_menu, layers, menu_corner
 from engine.present.menus import Menus, is_click, wheel_step
-from engine.present.navigation import Navigator
+from engine.present.navigation import Navigator, Step
 from engine.present.overlay import patches
 from engine.present.prompt_line import PromptLine
 from engine.present.screen import Screen, ScreenConfig
@@ -58,6 +60,7 @@ BLINK_SECONDS = 0.5
 NOTICE_SECONDS = 4.0
 _TO_SESSION: frozenset[str] = frozenset({"pause", "save", "load", "screenshot", "video", "record"})
 """Commands that the session obeys under their own name."""
+_DECIDING: frozenset[Step | None] = frozenset({"accept", "back"})
 _FOCUS = (pygame.WINDOWFOCUSGAINED, pygame.WINDOWFOCUSLOST)
 
 
@@ -90,7 +93,7 @@ class Window:
         pygame.key.stop_text_input()
         self._clock = clock
         self._navigator = Navigator()
-        self._presses = Presses()
+        self._held, self._presses = HeldKeys(), Presses()
         self._hud_on, self._help_on = config.hud, False
         self._panel = panels.HudPanel()
         self._notices: list[tuple[str, float]] = []
@@ -252,12 +255,13 @@ class Window:
     def _start_event(
         self, event: pygame.event.Event, state: StartScreen, drawn: DrawnStart
     ) -> StartScreen:
+        again = self._held.repeats(event)
         if _is_close(event):
             return state.leave()
         if event.type in _FOCUS:
             self._focus(event, self._clock())
             return state
-        if self._window_event(event):
+        if self._window_event(event) or (again and _decides(event)):
             return state
         if event.type == pygame.MOUSEMOTION or is_click(event):
             card = drawn.card_at(self.screen.to_pixels(event.pos))
@@ -274,11 +278,12 @@ class Window:
     # ---- events
 
     def _take(self, event: pygame.event.Event, now: float) -> list[InputEvent]:
+        again = self._held.repeats(event)
         if _is_close(event):
             return [Command("quit", now)]
         if event.type in _FOCUS:
             return self._focus(event, now)
-        if self._window_event(event):
+        if self._window_event(event) or (again and not self._may_repeat(event)):
             return []
         if self._hud.failure:
             return self._failure_event(event, now)
@@ -290,6 +295,12 @@ class Window:
         """The focus came or went, whatever is on the screen."""
         self._focused = event.type == pygame.WINDOWFOCUSGAINED
         return [] if self._focused else self._let_go(now)
+
+    def _may_repeat(self, event: pygame.event.Event) -> bool:
+        """Whether a key that is held does it again: editing and moving about, but nothing that
+        opens or ends a screen, answers a settings row, or is the world's."""
+        waits = self._menus is not None and self._menus.waiting
+        return self._mode != "play" and not waits and not _decides(event)
 
     def _window_event(self, event: pygame.event.Event) -> bool:
         """Events of the window's surface, in every mode."""
@@ -546,6 +557,11 @@ class Window:
 
 def _is_close(event: pygame.event.Event) -> bool:
     return event.type in (pygame.QUIT, pygame.WINDOWCLOSE)
+
+
+def _decides(key: pygame.event.Event) -> bool:
+    """Whether a key takes what is chosen, or leaves."""
+    return Navigator().step(KeyEvent(key_name(key.key, key.scancode), True, 0.0)) in _DECIDING
 
 
 def _is_pad(event: DeviceEvent) -> bool:
