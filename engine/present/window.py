@@ -491,20 +491,21 @@ class Window:
 
     def _hold_mouse(self) -> None:
         """The mouse is the world's while playing, the player's while anything else is open."""
-        wanted = (
+        plays = (
             self.config.mouse_look
-            and self._mouse_drives
             and self._mode == "play"
             and self._focused
             and not (self._hud.paused or self._hud.failure)
         )
-        self._give_mouse(to_world=wanted)
+        self._give_mouse(to_world=plays)
 
     def _give_mouse(self, *, to_world: bool) -> None:
-        if to_world != self.devices.mouse_look:
-            self.devices.mouse_look = to_world
-            _hold_pointer(to_world)
-            pygame.mouse.set_visible(not to_world)
+        self.devices.mouse_plays = to_world
+        look = to_world and self._mouse_drives  # the pointer stays where its motion does nothing
+        if look != self.devices.mouse_look:
+            self.devices.mouse_look = look
+            _hold_pointer(look)
+            pygame.mouse.set_visible(not look)
 
     # ---- drawing
 

@@ -296,12 +296,12 @@ def test_every_input_that_can_be_pressed_gives_its_command(bench):
 
     for look in (True, False):  # whether the world has the mouse
         bound("mouse.middle")
-        bench.window.devices.mouse_look = look
+        bench.window.devices.mouse_plays = look
         bench.post(pygame.MOUSEBUTTONDOWN, button=2, pos=(0, 0))
         bench.post(pygame.MOUSEBUTTONUP, button=2, pos=(0, 0))
         assert names(bench.poll()) == ["pause"]
         bound("mouse.wheel_up")
-        bench.window.devices.mouse_look = look
+        bench.window.devices.mouse_plays = look
         bench.post(pygame.MOUSEWHEEL, x=0, y=1)
         assert names(bench.poll()) == ["pause"]
     bound("pad.left_trigger")
