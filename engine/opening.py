@@ -89,7 +89,7 @@ class Hands:
     defaults: Bindings
     """Without the player's own, against which changes are kept."""
     presets: tuple[str, ...]
-    """Prompts for the number keys."""
+    """Prompts for the number keys: those that the scene offers, or the pack's on a free walk."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -105,6 +105,7 @@ class Opening:
     prompt: str | None
     """A prompt to head for from the first chunk on, when a session was asked to."""
     title: str
+    """Of the window: the scene's, or the pack's name on a free walk."""
     fps: float
     """Frames shown per second."""
     scene: "SceneFile | None" = None

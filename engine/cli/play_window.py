@@ -110,6 +110,7 @@ def play_session(
         on_bindings=opening.mapper.rebind,
         presets=hands.presets,
         hud=scene.scene.hud if scene else None,
+        title=opening.title,
     )
     session = Session(
         opening.world,
@@ -163,7 +164,10 @@ class SceneEdits:
                 self._say(str(error))
                 continue
             self._window.follow_scene(
-                hands.bindings, defaults=hands.defaults, presets=hands.presets
+                hands.bindings,
+                defaults=hands.defaults,
+                presets=hands.presets,
+                title=file.scene.title,
             )
         return []
 

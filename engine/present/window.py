@@ -95,12 +95,13 @@ class Window:
         self._navigator = Navigator()
         self._held, self._presses = HeldKeys(), Presses()
         self._hud_on, self._help_on = config.hud, False
+        self._scene_hud: bool | None = None
+        """What the scene wants in place of the player's own choice, until she makes another."""
         self._panel = panels.HudPanel()
         self._notices: list[tuple[str, float]] = []
         self._focused = bool(self.screen.window.focused)
         spec = ActionSpec()
         self._presets: tuple[str, ...] = ()
-        self._pack_presets: tuple[str, ...] = ()
         self._fps = 1
         self._use_bindings(bindings_from(spec), bindings_from(spec), None)
         self._line = PromptLine(history_file=config.history_file)
@@ -128,32 +129,38 @@ class Window:
         on_bindings: Callable[[Bindings], None] | None = None,
         presets: Sequence[str] = (),
         hud: bool | None = None,
+        title: str = "",
     ) -> None:
         """The world that is played from now on.
 
         `defaults` are the bindings without the player's own, against which changes are kept;
-        `on_bindings` hears of a change (the mapper's `rebind`); `presets` come before the pack's;
-        `hud` shows or hides the HUD, None leaves it as the player has it.
+        `on_bindings` hears of a change (the mapper's `rebind`); `presets` are on the number keys;
+        `hud` shows or hides the HUD in this world, None leaves it as the player has it; `title` is
+        the window's, the program's own if empty.
         """
-        self._hud_on = self._hud_on if hud is None else hud
-        self._pack_presets = tuple(preset.prompt for preset in info.presets)
-        self._offer(presets)
+        self._scene_hud = hud
+        self._offer(presets, title)
         self._fps = info.fps
         self._use_bindings(bindings, defaults or bindings, on_bindings)
         self._line.known = info.known_words
         self._begin()
 
     def follow_scene(
-        self, bindings: Bindings, *, defaults: Bindings, presets: Sequence[str]
+        self, bindings: Bindings, *, defaults: Bindings, presets: Sequence[str], title: str
     ) -> None:
         """The scene was edited while it is played. Not for while a menu is open (`in_menu`),
         which works on bindings of its own."""
-        self._offer(presets)
+        self._offer(presets, title)
         self._use_bindings(bindings, defaults, self._on_bindings)
 
-    def _offer(self, presets: Sequence[str]) -> None:
-        """Prompts on the number keys: the scene's, then the pack's."""
-        self._presets = tuple(dict.fromkeys([*presets, *self._pack_presets]))[:9]
+    def _offer(self, presets: Sequence[str], title: str) -> None:
+        """The prompts on the number keys, and what is played, on the window's frame."""
+        self._presets = tuple(dict.fromkeys(presets))[:9]
+        self.screen.window.title = title or self.config.screen.title
+
+    @property
+    def _shows_hud(self) -> bool:
+        return self._hud_on if self._scene_hud is None else self._scene_hud
 
     @property
     def in_menu(self) -> bool:
@@ -236,6 +243,7 @@ class Window:
     def choose(self, cards: Sequence[DemoCard]) -> str | None:
         """Let the player pick a demo; its `value`, or None when she leaves."""
         state = StartScreen(tuple(cards))
+        self.screen.window.title = self.config.screen.title
         self.mixer.stop()
         self._give_mouse(to_world=False)
         pygame.key.set_repeat(350, 90)
@@ -345,7 +353,7 @@ class Window:
 
     def _own_command(self, command: str, now: float) -> list[InputEvent]:
         if command == "hud":
-            self._hud_on = not self._hud_on
+            self._hud_on, self._scene_hud = not self._shows_hud, None
         elif command == "help":
             self._help_on = not self._help_on
         elif command == "fullscreen":
@@ -528,7 +536,7 @@ class Window:
             mode=self._mode,
             hud=self._hud,
             numbers=self._numbers,
-            hud_on=self._hud_on,
+            hud_on=self._shows_hud,
             panel=self._panel,
             help_on=self._help_on,
             fps=self._fps,
