@@ -362,6 +362,20 @@ def test_a_scene_leads_to_the_next_and_a_failure_is_exit_1(monkeypatch, capsys):
     assert capsys.readouterr().err == "helios play: boom\n"
 
 
+def test_what_is_not_kept_is_told_and_exit_1(monkeypatch, capsys):
+    from engine.loop import Outcome
+
+    demo = str(next((ROOT / "demos").glob("[a-z]*.yaml")))
+    monkeypatch.setattr("engine.opening.default_pack", lambda: "null")
+    ends = [Outcome(frames=9, scene_ended=True, problems=("recording stopped: it is full",))]
+    code, *_ = windowed(monkeypatch, [demo, None], ends)
+    assert code == 1 and capsys.readouterr().err == "helios play: recording stopped: it is full\n"
+    ends = [Outcome(frames=9, failure="boom", saved="saved there.helios")]
+    code, *_ = windowed(monkeypatch, [], ends, "--pack", "null")
+    assert code == 1
+    assert capsys.readouterr().err == "helios play: boom\nhelios play: saved there.helios\n"
+
+
 def test_scene_after_scene_shares_the_frames_that_were_asked_for(monkeypatch):
     from engine.loop import Outcome
 
