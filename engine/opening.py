@@ -305,7 +305,7 @@ def _place(
         if not own:  # a scene that begins where a session stood
             return Place(state=state)
         named = unpack_moments(world, saved.named, Path(config.what))
-        return Place(state=state, director=saved.director, named=named)
+        return Place(state=state, director=saved.director, named=named, overlays=saved.overlays)
     start = scene.scene.start if scene else None
     image, clip, prompt = config.image, config.clip, config.prompt
     if scene and start and image is None and clip is None:
