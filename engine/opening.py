@@ -175,6 +175,20 @@ def open_play(
     )
 
 
+def refuse_new_beginning(config: OpeningConfig) -> None:
+    """A saved session has begun already, the one that a scene starts from, too: a ValueError for
+    what would begin a world. A scene that is jumped to later takes no notice of a seed then."""
+    given = [name for name in ("seed", "image", "clip") if getattr(config, name) is not None]
+    if not given:
+        return
+    _, saved = _read_what(config, lambda what, fraction: None)
+    if saved is not None:
+        raise ValueError(
+            f"--{given[0]} begins a world, and {config.what} goes on from a saved session: "
+            f"leave out --{given[0]}"
+        )
+
+
 def _ready(
     config: OpeningConfig,
     pack: str,

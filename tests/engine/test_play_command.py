@@ -170,9 +170,16 @@ def test_a_session_goes_on_headless(tmp_path, capsys):
     run.loop.run()
     code, out, _ = helios("play", path, "--headless", "--frames", 8, capsys=capsys)
     assert code == 0 and "8 frames of null" in out
+    scene = tmp_path / "later.yaml"
+    scene.write_text(
+        f'title: Later\npack: "null"\nprompts: {{a: b}}\nstart: {{session: {path.name}}}\n'
+    )
     for option in ("seed", "image", "clip"):
-        code, _, err = helios("play", path, "--headless", f"--{option}", "7", capsys=capsys)
-        assert code == 2 and f"leave out --{option}" in err
+        for what in (path, scene):
+            code, _, err = helios("play", what, "--headless", f"--{option}", "7", capsys=capsys)
+            assert code == 2 and f"leave out --{option}" in err
+    code, _, err = helios("run", scene, "--frames", 4, "--seed", 7, capsys=capsys)
+    assert code == 2 and "leave out --seed" in err
     other = tmp_path / "other.helios"
     play(tmp_path, events=[Command("save", 1.0, str(other))], frames=40).loop.run()
     code, _, err = helios("play", other, "--headless", "--frames", 8, capsys=capsys)
