@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from engine.director import Effect, LatchPlan
+from engine.overlays import NOTHING, OverlayTrack
 
 
 class FrameId(NamedTuple):
@@ -53,6 +54,10 @@ class Chunk:
     named: Mapping[str, Any] = field(default_factory=dict)
     """States that the scene has saved by name by then (engine.maker.Named)."""
     named_before: Mapping[str, Any] = field(default_factory=dict)
+    """And before this latch."""
+    overlays: OverlayTrack = NOTHING
+    """What lies over its frames, with what it sets off itself."""
+    overlays_before: OverlayTrack = NOTHING
     """And before this latch."""
     make_seconds: float = 0.0
     """Time that steps and decoding took."""

@@ -10,7 +10,7 @@ clock. Not here: what the keys do (engine.session), pixels on the screen (engine
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -56,6 +56,10 @@ class Outcome:
     """The scene ended it, and not the player or the frame limit."""
     failure: str = ""
     """What broke; the session was saved if it could be."""
+    saved: str = ""
+    """What became of saving it then."""
+    problems: tuple[str, ...] = ()
+    """Why recordings and pictures are missing or not whole, if any are."""
 
 
 class Loop:
@@ -76,17 +80,22 @@ class Loop:
 
     def run(self) -> Outcome:
         """Play until the player, the scene or the frame limit ends it."""
-        session = self.session
         with quick_switching(), careful() as interrupt:
             try:
-                session.begin()
-                while not self._over():
-                    interrupt.check()
-                    if session.producer.failure is not None:
-                        return self._fail(session.producer.failure, interrupt)
-                    self._pace(self.tick())
+                outcome = self._play(interrupt)
             finally:
-                session.close()
+                self.session.close()
+        # A disk may refuse the end of a recording, which is written when the session is closed.
+        return replace(outcome, problems=tuple(self.session.stage.problems))
+
+    def _play(self, interrupt: Interrupt) -> Outcome:
+        session = self.session
+        session.begin()
+        while not self._over():
+            interrupt.check()
+            if session.producer.failure is not None:
+                return self._fail(session.producer.failure, interrupt)
+            self._pace(self.tick())
         ended = self._jump is not None
         return Outcome(frames=self.frames, jump=self._jump or "", scene_ended=ended)
 
@@ -172,18 +181,20 @@ class Loop:
         session, clock = self.session, self.session.clock
         text = f"{type(failure).__name__}: {failure}"
         session.obey(Command("save", clock.now()))
+        lines = session.messages(clock.now())  # the file's name stays as long as the failure
+        hud = lambda: replace(self.hud(clock.now(), failure=text), messages=lines)  # noqa: E731
         until = clock.now() + self._config.failure_seconds
         info = session.world.info
         black = np.zeros((info.height, info.width, 3), np.uint8)
         frame = black if session.picture is None else session.picture[0]
-        session.presenter.show(frame, self.hud(clock.now(), failure=text), ())
+        session.presenter.show(frame, hud(), ())
         while clock.now() < until and not (session.quit or interrupt.asked):
             for command in self._poll(clock.now()):
                 if command.name == "quit":
                     session.quit = True
-            session.presenter.refresh(self.hud(clock.now(), failure=text))
+            session.presenter.refresh(hud())
             clock.sleep_until(clock.now() + 1.0 / self._config.tick_hz)
-        return Outcome(frames=self.frames, failure=text)
+        return Outcome(frames=self.frames, failure=text, saved=lines[-1])
 
     def hud(self, now: float, failure: str = "") -> HudData:
         """What the HUD may say of this moment."""

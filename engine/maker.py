@@ -22,6 +22,7 @@ import numpy as np
 from engine.chunk import Chunk
 from engine.director import Director, LatchContext, LatchPlan, LoadState, SaveState
 from engine.input.events import InputWindow
+from engine.overlays import NOTHING, OverlayTrack
 from helios_core.world_api import World
 
 
@@ -34,6 +35,8 @@ class Place:
     """The director's snapshot; None leaves the director as it is."""
     named: "Mapping[str, Named] | None" = None
     """States that a scene saved by name; None leaves those that there are."""
+    overlays: OverlayTrack = NOTHING
+    """What lies over the picture."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,6 +49,8 @@ class Named:
     """Of that chunk."""
     memory: Any
     """The director's snapshot after the latch, so that a load does not save once more."""
+    overlays: OverlayTrack = NOTHING
+    """What stays over the picture from that latch on; a caption had its frames."""
 
 
 class Begun(NamedTuple):
@@ -114,7 +119,7 @@ class ChunkMaker:
         plan = self._latch(before, window, typed_prompt)
         named_before = self._named  # chunks hold what was known at their time
         named = dict(named_before)
-        origin, plan = follow_names(named, before, plan, self.director)
+        origin, plan, over = follow_names(named, before, plan, self.director)
         self._named = named
         self.branch += origin is not before
         started = self._clock()
@@ -122,7 +127,11 @@ class ChunkMaker:
             self.world, origin.state, plan, prepared if origin is before else None
         )
         arriving = self.world.begin_decode(after, latents)
-        place = self._place = Place(state=after, director=self.director.snapshot())
+        place = self._place = Place(
+            state=after,
+            director=self.director.snapshot(),
+            overlays=over.living(_first_frame(origin, plan) + len(plan.applied)),
+        )
         frames = self._last_frames = cache(arriving.wait)
         branch, generation = self.branch, self.generation
 
@@ -142,6 +151,8 @@ class ChunkMaker:
                 director_after=place.director,
                 named=named,
                 named_before=named_before,
+                overlays=over,
+                overlays_before=origin.overlays,
                 make_seconds=self._clock() - started,
             )
 
@@ -168,25 +179,34 @@ class ChunkMaker:
 
 def follow_names(
     named: dict[str, Named], before: Place, plan: LatchPlan, director: Director
-) -> tuple[Place, LatchPlan]:
+) -> tuple[Place, LatchPlan, OverlayTrack]:
     """Save into `named` and load from it what a plan names, right after its latch; returns the
-    place that the chunk continues and the plan to make it with.
+    place that the chunk continues, the plan to make it with and what lies over its frames.
 
     A load makes the chunk of the save again and the director goes on behind that one, so what
-    the scene asked for there (a prompt, a cut) holds where the plan says nothing of its own.
+    the scene asked for there (a prompt, a cut, a dark screen) holds where the plan says nothing
+    of its own.
     """
-    place = before
+    place, over = before, before.overlays.begin_all(plan.effects, _first_frame(before, plan))
     for effect in plan.effects:
         if isinstance(effect, SaveState):
-            named[effect.name] = Named(place=place, plan=plan, memory=director.snapshot())
+            named[effect.name] = Named(
+                place=place, plan=plan, memory=director.snapshot(), overlays=over.lasting()
+            )
         elif isinstance(effect, LoadState):
             if effect.name not in named:
                 known = ", ".join(sorted(named)) or "none"
                 raise ValueError(f"no state {effect.name!r} was saved so far (known: {known})")
             moment = named[effect.name]
             place, plan = moment.place, _as_then(plan, moment.plan)
+            over = moment.overlays.begin_all(plan.effects, _first_frame(place, plan))
             director.restore(moment.memory)
-    return place, plan
+    return place, plan, over
+
+
+def _first_frame(place: Place, plan: LatchPlan) -> int:
+    """World frame at which a chunk begins that is made from here."""
+    return place.state.chunk * len(plan.applied)
 
 
 def _as_then(plan: LatchPlan, then: LatchPlan) -> LatchPlan:

@@ -26,6 +26,8 @@ def pack_moments(world: World, named: Mapping[str, Named]) -> tuple[SavedMoment,
             director=moment.place.director,
             memory=moment.memory,
             plan={**shot_of(moment.plan), "applied": moment.plan.applied.tolist()},
+            overlays_before=moment.place.overlays,
+            overlays=moment.overlays,
         )
         for name, moment in named.items()
     )
@@ -35,9 +37,14 @@ def unpack_moments(world: World, moments: Sequence[SavedMoment], path: Path) -> 
     """As the maker holds them; `path` is the file that they are from."""
     return {
         moment.name: Named(
-            place=Place(state=world.load_state(moment.state), director=moment.director),
+            place=Place(
+                state=world.load_state(moment.state),
+                director=moment.director,
+                overlays=moment.overlays_before,
+            ),
             plan=_plan(moment.plan, path),
             memory=moment.memory,
+            overlays=moment.overlays,
         )
         for moment in moments
     }

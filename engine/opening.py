@@ -89,7 +89,7 @@ class Hands:
     defaults: Bindings
     """Without the player's own, against which changes are kept."""
     presets: tuple[str, ...]
-    """Prompts for the number keys."""
+    """Prompts for the number keys: those that the scene offers, or the pack's on a free walk."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -105,6 +105,7 @@ class Opening:
     prompt: str | None
     """A prompt to head for from the first chunk on, when a session was asked to."""
     title: str
+    """Of the window: the scene's, or the pack's name on a free walk."""
     fps: float
     """Frames shown per second."""
     scene: "SceneFile | None" = None
@@ -172,6 +173,20 @@ def open_play(
         history=saved.history if saved else None,
         reloaded=reloaded,
     )
+
+
+def refuse_new_beginning(config: OpeningConfig) -> None:
+    """A saved session has begun already, the one that a scene starts from, too: a ValueError for
+    what would begin a world. A scene that is jumped to later takes no notice of a seed then."""
+    given = [name for name in ("seed", "image", "clip") if getattr(config, name) is not None]
+    if not given:
+        return
+    _, saved = _read_what(config, lambda what, fraction: None)
+    if saved is not None:
+        raise ValueError(
+            f"--{given[0]} begins a world, and {config.what} goes on from a saved session: "
+            f"leave out --{given[0]}"
+        )
 
 
 def _ready(
@@ -304,7 +319,7 @@ def _place(
         if not own:  # a scene that begins where a session stood
             return Place(state=state)
         named = unpack_moments(world, saved.named, Path(config.what))
-        return Place(state=state, director=saved.director, named=named)
+        return Place(state=state, director=saved.director, named=named, overlays=saved.overlays)
     start = scene.scene.start if scene else None
     image, clip, prompt = config.image, config.clip, config.prompt
     if scene and start and image is None and clip is None:

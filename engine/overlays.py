@@ -7,12 +7,18 @@ the place of the oldest. Ages count presented frames of world time.
     track.at(120)   # (Overlay(effect=..., age=20),)
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from engine.director import Caption, Effect, Fade, TitleCard
 from engine.present.api import Overlay
 
 MAX_CAPTIONS = 4
+KINDS: dict[str, type[Caption | TitleCard | Fade]] = {
+    "caption": Caption, "title": TitleCard, "fade": Fade,
+}  # fmt: skip
+"""Effects that are drawn, by their name in files."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,37 @@ class OverlayTrack:
             kept.remove(pair)
         return OverlayTrack((*kept, (effect, frame)))
 
+    def begin_all(self, effects: Iterable[Effect], frame: int) -> "OverlayTrack":
+        """The track with all effects of a chunk that begins at this frame."""
+        track = self
+        for effect in effects:
+            track = track.begin(effect, frame)
+        return track
+
+    def living(self, frame: int) -> "OverlayTrack":
+        """Without what is over by this frame."""
+        return OverlayTrack(tuple((e, f) for e, f in self.begun if _lives(e, frame - f)))
+
+    def lasting(self) -> "OverlayTrack":
+        """Only what stays until something takes it away."""
+        return OverlayTrack(tuple((e, f) for e, f in self.begun if _lasts(e)))
+
+    def to_json(self) -> list[dict[str, Any]]:
+        names = {kind: name for name, kind in KINDS.items()}
+        return [{"kind": names[type(e)], "begun": f, **asdict(e)} for e, f in self.begun]
+
+    @staticmethod
+    def from_json(rows: Iterable[Mapping[str, Any]]) -> "OverlayTrack":
+        """Inverse of `to_json`; a KeyError or a TypeError for anything else."""
+        begun = []
+        for row in rows:
+            fields: dict[str, Any] = {**row}
+            kind, frame = KINDS[fields.pop("kind")], fields.pop("begun")
+            if kind is Fade:
+                fields["colour"] = tuple(fields["colour"])
+            begun.append((kind(**fields), frame))
+        return OverlayTrack(tuple(begun))
+
     def at(self, frame: int) -> tuple[Overlay, ...]:
         """What is on the screen at a frame, the oldest first."""
         return tuple(
@@ -41,7 +78,13 @@ class OverlayTrack:
         )
 
 
+NOTHING = OverlayTrack()
+"""A picture as it is."""
+
+
 def _lives(effect: Caption | TitleCard | Fade, age: int) -> bool:
-    if isinstance(effect, Fade) and effect.to == "colour":
-        return age >= 0
-    return 0 <= age < effect.frames
+    return age >= 0 and (_lasts(effect) or age < effect.frames)
+
+
+def _lasts(effect: Caption | TitleCard | Fade) -> bool:
+    return isinstance(effect, Fade) and effect.to == "colour"

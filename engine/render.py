@@ -28,6 +28,9 @@ from engine.stage import Stage
 from engine.studio import Studio, StudioConfig
 from engine.video import Film
 
+LONGEST = 10**9
+"""Seconds between two pictures of a sheet, at most."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RenderConfig:
@@ -51,8 +54,10 @@ class RenderConfig:
     def __post_init__(self) -> None:
         if self.sheet is not None:
             check_name(self.sheet)
-        if not self.every > 0:
-            raise ValueError(f"a picture every {self.every:g} seconds: ask for more than 0")
+        if not 0 < self.every <= LONGEST:
+            raise ValueError(
+                f"a picture every {self.every:g} seconds: ask for more than 0 and at most {LONGEST}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

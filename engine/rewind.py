@@ -24,6 +24,7 @@ import numpy as np
 from engine.chunk import Chunk, FrameId
 from engine.director import plan_of, shot_of
 from engine.maker import generate
+from engine.overlays import OverlayTrack
 from engine.tape import Record, Tape
 from helios_core.world_api import World
 
@@ -213,6 +214,7 @@ def _pack(world: World, chunk: Chunk) -> tuple[dict[str, Any], bytes]:
         **shot_of(plan),
         "events": list(plan.events),
         "director": [chunk.director_before, chunk.director_after],
+        "overlays": [chunk.overlays_before.to_json(), chunk.overlays.to_json()],
         "shape": list(plan.applied.shape),
     }
     arrays = np.stack([chunk.requested, plan.applied]).astype(np.float32)
@@ -227,6 +229,7 @@ def _unpack(world: World, record: Record) -> Chunk:
     plan = plan_of(head, arrays[1], events=tuple(head["events"]))
     before = world.load_state(record.body[size:])
     after, latents = generate(world, before, plan)
+    over_before, over = map(OverlayTrack.from_json, head["overlays"])
     return Chunk(
         index=head["index"],
         branch=head["branch"],
@@ -240,4 +243,6 @@ def _unpack(world: World, record: Record) -> Chunk:
         latents=latents,
         director_before=head["director"][0],
         director_after=head["director"][1],
+        overlays=over,
+        overlays_before=over_before,
     )

@@ -215,6 +215,7 @@ class Session:
             scene=self.config.scene,
             source=source_of(self.world),
             named=pack_moments(self.world, chunk.named),
+            overlays=chunk.overlays.living(chunk.first_frame + len(chunk.frames)),
         )
         write_session(path, saved)
         self._saved = path
@@ -232,7 +233,9 @@ class Session:
         named = unpack_moments(self.world, saved.named, path)
         state = self.world.load_state(saved.state)
         self._wake()
-        self._leave_for(Place(state=state, director=saved.director, named=named))
+        self._leave_for(
+            Place(state=state, director=saved.director, named=named, overlays=saved.overlays)
+        )
         self._forget_past(saved.history)
         self._saved = path
         self.say(f"loaded {path}")
@@ -256,7 +259,10 @@ class Session:
         parent = self.store.last_frame(self._serial - 1)
         # Of what the scene saved by name, that which it had saved by then.
         place = Place(
-            state=chunk.state_before, director=chunk.director_before, named=chunk.named_before
+            state=chunk.state_before,
+            director=chunk.director_before,
+            named=chunk.named_before,
+            overlays=chunk.overlays_before,
         )
         self._leave_for(place)
         self.stage.leave(parent)

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.overlays import NOTHING, OverlayTrack
 from helios_core.actions import ActionSpec
 from helios_core.world_api import WorldInfo
 
@@ -59,6 +60,10 @@ class SavedMoment:
     """The same behind it."""
     plan: dict[str, Any]
     """What that latch answered."""
+    overlays_before: OverlayTrack = NOTHING
+    """What lay over the picture before the latch."""
+    overlays: OverlayTrack = NOTHING
+    """What stayed behind it."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,6 +83,8 @@ class SavedSession:
     scene: str = ""
     """Scene that was being played, as `scene_name` names it; empty in free play."""
     named: tuple[SavedMoment, ...] = ()
+    overlays: OverlayTrack = NOTHING
+    """What lies over the picture when it goes on."""
     source: dict[str, Any]
     """Device, dtype, fingerprint and engine version that made it."""
 
@@ -101,11 +108,15 @@ def write_session(path: Path, saved: SavedSession) -> None:
         "director": saved.director,
         "scene": saved.scene,
         "source": saved.source,
+        "overlays": saved.overlays.to_json(),
         "named": [
-            {"name": m.name, "director": m.director, "memory": m.memory, "plan": m.plan}
+            {
+                "name": m.name, "director": m.director, "memory": m.memory, "plan": m.plan,
+                "overlays": [m.overlays_before.to_json(), m.overlays.to_json()],
+            }
             for m in saved.named
         ],
-    }
+    }  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -150,13 +161,26 @@ def read_session(path: Path) -> SavedSession:
                 thumbnail=archive.read("thumbnail.png"),
                 scene=about["scene"],
                 source=about["source"],
+                # Files of before have no named states, and nothing over the picture.
                 named=tuple(
-                    SavedMoment(**entry, state=archive.read(_named_file(i)))
-                    for i, entry in enumerate(about.get("named", []))  # older files have none
+                    _moment(entry, archive.read(_named_file(i)))
+                    for i, entry in enumerate(about.get("named", []))
                 ),
+                overlays=OverlayTrack.from_json(about.get("overlays", [])),
             )
     except (zipfile.BadZipFile, KeyError, TypeError, json.JSONDecodeError, EOFError) as error:
         raise ValueError(f"{path}: not a whole session file ({error})") from error
+
+
+def _moment(entry: dict[str, Any], state: bytes) -> SavedMoment:
+    before, behind = entry.get("overlays", ([], []))
+    plain = {key: value for key, value in entry.items() if key != "overlays"}
+    return SavedMoment(
+        **plain,
+        state=state,
+        overlays_before=OverlayTrack.from_json(before),
+        overlays=OverlayTrack.from_json(behind),
+    )
 
 
 def refuse_other_world(saved: SavedSession, info: WorldInfo, path: Path) -> None:

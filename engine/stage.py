@@ -1,9 +1,9 @@
 """Presented frames: what they set off, what lies over them, and who is told of them.
 
 The one path from a chunk to the screen, the same for windowed and headless play. It starts the
-effects of a chunk at its first presented frame, keeps the overlays, writes the film and tells the
-sinks chunk by chunk. A sink that fails with an OSError (disk full) is closed and reported, and
-play goes on. Not here: pacing, and the window itself.
+effects of a chunk at its first presented frame, writes the film and tells the sinks chunk by
+chunk. A sink that fails with an OSError (disk full) is closed and reported, and play goes on. Not
+here: pacing, the window itself, and which overlays there are, which the chunk says.
 
     stage = Stage(on_effect=print, on_message=print, draw=draw_overlays)
     overlays = stage.present(chunk, 0, age_ms=12.0)
@@ -16,7 +16,6 @@ import numpy as np
 
 from engine.chunk import Chunk, FrameId, FrameSink
 from engine.director import Effect
-from engine.overlays import OverlayTrack
 from engine.present.api import Overlay
 from engine.video import Film
 
@@ -36,7 +35,6 @@ class Stage:
         self._draw = draw
         self._sinks: list[FrameSink] = []
         self._film: Film | None = None
-        self._overlays = OverlayTrack()
         self.problems: list[str] = []
         """Why recordings and pictures are missing or not whole, if any are."""
         self._chunk: Chunk | None = None
@@ -86,7 +84,7 @@ class Stage:
         assert offset == self._offsets.stop, "frames of a chunk are presented in order"
         self._offsets = range(self._offsets.start, offset + 1)
         self._ages.append(age_ms)
-        overlays = self._overlays.at(chunk.first_frame + offset)
+        overlays = chunk.overlays.at(chunk.first_frame + offset)
         self.film(chunk.frames[offset], overlays)
         return overlays
 
@@ -94,13 +92,11 @@ class Stage:
         """Flush the chunk before, tell of a new branch, start the effects."""
         self.flush()
         if chunk.branch != self._branch:
-            self._overlays = OverlayTrack()
             if self._branch is not None:
                 self._tell(lambda sink: sink.rewound(chunk.branch, self._parent))
             self._branch, self._parent = chunk.branch, None
         self._chunk, self._offsets, self._ages = chunk, range(offset, offset), []
         for effect in chunk.effects:
-            self._overlays = self._overlays.begin(effect, chunk.first_frame)
             self._on_effect(effect, chunk)
 
     def film(self, frame: np.ndarray, overlays: Sequence[Overlay] = ()) -> None:
@@ -127,7 +123,6 @@ class Stage:
         """The line of play ends here: the next chunk's branch continues `parent`."""
         self.flush()
         self._chunk, self._offsets, self._parent = None, range(0), parent
-        self._overlays = OverlayTrack()
 
     def close(self) -> None:
         """Flush and close everything."""

@@ -48,6 +48,8 @@ found["gamepads"] = [stick.get_name() for stick in sticks]
 print(json.dumps(found))
 """
 """Run in a process of its own: a broken driver must not take the report with it."""
+PATIENCE = 60
+"""Seconds for that process; a display that is gone may keep it waiting for ever."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -107,9 +109,17 @@ def _compute(measure: bool) -> Iterator[tuple[str, str]]:
 
 
 def _window() -> Iterator[tuple[str, str]]:
-    result = subprocess.run(
-        [sys.executable, "-c", PROBE], capture_output=True, text=True, timeout=60, check=False
-    )
+    try:
+        result = subprocess.run(
+            [sys.executable, "-c", PROBE],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        yield "window", f"pygame does not start within {PATIENCE} s: does the display answer?"
+        return
     if result.returncode:
         reason = (result.stderr.strip().splitlines() or ["it crashed"])[-1]
         yield "window", f"pygame does not start: {reason}"

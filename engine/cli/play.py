@@ -51,7 +51,9 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"--frames {args.frames}: ask for at least 1")
     if args.image and args.clip:
         raise ValueError("start from --image or from --clip, not from both")
-    _refuse_new_beginning(args)
+    from engine.opening import refuse_new_beginning
+
+    refuse_new_beginning(opening_config(args))
     if args.headless:
         return _headless(args)
     if args.out:
@@ -62,20 +64,6 @@ def run(args: argparse.Namespace) -> int:
     from engine.cli.play_window import play_in_window
 
     return play_in_window(args, opening_config(args), user_folder("cache"))
-
-
-def _refuse_new_beginning(args: argparse.Namespace) -> None:
-    """A saved session has begun already."""
-    from engine.session_file import is_session
-
-    path = Path(args.what)
-    if path.is_file() and is_session(path):
-        for name in ("seed", "image", "clip"):
-            if getattr(args, name) is not None:
-                raise ValueError(
-                    f"--{name} begins a world, and {path} goes on where it was saved: "
-                    f"leave out --{name}"
-                )
 
 
 def opening_config(args: argparse.Namespace) -> Any:

@@ -63,12 +63,13 @@ def _play(
     world: World | None = None
     left: int | None = args.frames
     shots: Counter[str] = Counter()
+    code = 0
     while True:
         if chosen is None:
             shots.clear()
             picked = window.choose(demo_cards())
             if picked is None:
-                return 0
+                return code
             chosen = replace(config, what="" if picked == FREE_WALK else picked)
         opening = open_play(chosen, world=world, on_loading=window.loading)
         world = opening.world
@@ -76,17 +77,18 @@ def _play(
         outcome = play_session(window, opening, args, chosen, cache, clock, left, shots)
         left = None if left is None else left - outcome.frames
         print(f"{outcome.frames} frames of {world.info.name} in {clock.now() - began:.1f} s")
-        if outcome.failure:
-            print(f"helios play: {outcome.failure}", file=sys.stderr)
-            return 1
-        if left == 0:
-            return 0
+        wrong = [*outcome.problems, outcome.failure, outcome.saved]
+        for line in filter(None, wrong):
+            print(f"helios play: {line}", file=sys.stderr)
+            code = 1
+        if outcome.failure or left == 0:
+            return code
         if outcome.jump:
             chosen = chosen.jumped(outcome.jump)
         elif menu and outcome.scene_ended:
             chosen = None
         else:
-            return 0
+            return code
 
 
 def play_session(
@@ -110,6 +112,7 @@ def play_session(
         on_bindings=opening.mapper.rebind,
         presets=hands.presets,
         hud=scene.scene.hud if scene else None,
+        title=opening.title,
     )
     session = Session(
         opening.world,
@@ -163,7 +166,10 @@ class SceneEdits:
                 self._say(str(error))
                 continue
             self._window.follow_scene(
-                hands.bindings, defaults=hands.defaults, presets=hands.presets
+                hands.bindings,
+                defaults=hands.defaults,
+                presets=hands.presets,
+                title=file.scene.title,
             )
         return []
 

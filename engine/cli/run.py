@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     expected = _expected(args.expect)
     from engine.cli.counting import loading_bar
     from engine.cli.play import progress
-    from engine.opening import OpeningConfig
+    from engine.opening import OpeningConfig, refuse_new_beginning
     from engine.render import RenderConfig, render
     from engine.scenes.load import load_scene
     from engine.scenes.packs import pack_facts
@@ -63,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
         dtype=args.dtype,
         actions=args.actions,
     )
+    refuse_new_beginning(opening)
     rendered = render(
         opening,
         config,

@@ -82,8 +82,10 @@ class Devices:
         _add_mappings()
         controller.init()
         self._pads: dict[int, controller.Controller] = {}
+        self.mouse_plays = False
+        """Whether buttons and the wheel belong to the world; else to the screens."""
         self.mouse_look = False
-        """Whether mouse motion and buttons belong to the world; else to the screens."""
+        """Whether motion does, which wants the pointer."""
 
     @property
     def pads(self) -> dict[int, str]:
@@ -97,7 +99,7 @@ class Devices:
             return [KeyEvent(key_name(event.key, event.scancode), kind == pygame.KEYDOWN, now)]
         if kind == pygame.MOUSEMOTION and self.mouse_look:
             return [MouseMotion(event.rel[0], event.rel[1], now)]
-        if self.mouse_look or kind == pygame.MOUSEBUTTONUP:
+        if self.mouse_plays or kind == pygame.MOUSEBUTTONUP:
             return self.mouse_press(event, now) or self._pad_event(event, now)
         return self._pad_event(event, now)
 

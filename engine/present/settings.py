@@ -66,8 +66,10 @@ class Settings:
         return self if at == self.at else replace(self, at=at, note="")
 
     def capture(self, event: DeviceEvent) -> "Settings":
-        """While a row waits: the next press or push becomes its input; Esc leaves it."""
-        if isinstance(event, KeyEvent) and event.down and event.name == "escape":
+        """While a row waits: the next press or push becomes its input; Esc leaves it, except the
+        row that Esc is meant for, which could not have it back otherwise."""
+        leaves = isinstance(event, KeyEvent) and event.down and event.name == "escape"
+        if leaves and self.menu.row.name != "command:menu:0":
             return replace(self, waiting=False)
         found = _pressed(event)
         if found is None:

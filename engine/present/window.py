@@ -27,6 +27,7 @@ from engine.input.events import (
     DeviceEvent,
     FocusLost,
     InputEvent,
+    KeyEvent,
     PadButton,
     PadChanged,
     PromptEntered,
@@ -35,9 +36,10 @@ from engine.input.names import MOUSE_COUNTS
 from engine.input.presses import Presses, input_of
 from engine.present import hud as panels
 from engine.present.api import HudData, Overlay
+from engine.present.held_keys import HeldKeys
 from engine.present.layers import Item, Mode, View, drawn_menu, layers, menu_corner
 from engine.present.menus import Menus, is_click, wheel_step
-from engine.present.navigation import Navigator
+from engine.present.navigation import Navigator, Step
 from engine.present.overlay import patches
 from engine.present.prompt_line import PromptLine
 from engine.present.screen import Screen, ScreenConfig
@@ -58,6 +60,7 @@ BLINK_SECONDS = 0.5
 NOTICE_SECONDS = 4.0
 _TO_SESSION: frozenset[str] = frozenset({"pause", "save", "load", "screenshot", "video", "record"})
 """Commands that the session obeys under their own name."""
+_DECIDING: frozenset[Step | None] = frozenset({"accept", "back"})
 _FOCUS = (pygame.WINDOWFOCUSGAINED, pygame.WINDOWFOCUSLOST)
 
 
@@ -90,14 +93,15 @@ class Window:
         pygame.key.stop_text_input()
         self._clock = clock
         self._navigator = Navigator()
-        self._presses = Presses()
+        self._held, self._presses = HeldKeys(), Presses()
         self._hud_on, self._help_on = config.hud, False
+        self._scene_hud: bool | None = None
+        """What the scene wants in place of the player's own choice, until she makes another."""
         self._panel = panels.HudPanel()
         self._notices: list[tuple[str, float]] = []
         self._focused = bool(self.screen.window.focused)
         spec = ActionSpec()
         self._presets: tuple[str, ...] = ()
-        self._pack_presets: tuple[str, ...] = ()
         self._fps = 1
         self._use_bindings(bindings_from(spec), bindings_from(spec), None)
         self._line = PromptLine(history_file=config.history_file)
@@ -125,32 +129,38 @@ class Window:
         on_bindings: Callable[[Bindings], None] | None = None,
         presets: Sequence[str] = (),
         hud: bool | None = None,
+        title: str = "",
     ) -> None:
         """The world that is played from now on.
 
         `defaults` are the bindings without the player's own, against which changes are kept;
-        `on_bindings` hears of a change (the mapper's `rebind`); `presets` come before the pack's;
-        `hud` shows or hides the HUD, None leaves it as the player has it.
+        `on_bindings` hears of a change (the mapper's `rebind`); `presets` are on the number keys;
+        `hud` shows or hides the HUD in this world, None leaves it as the player has it; `title` is
+        the window's, the program's own if empty.
         """
-        self._hud_on = self._hud_on if hud is None else hud
-        self._pack_presets = tuple(preset.prompt for preset in info.presets)
-        self._offer(presets)
+        self._scene_hud = hud
+        self._offer(presets, title)
         self._fps = info.fps
         self._use_bindings(bindings, defaults or bindings, on_bindings)
         self._line.known = info.known_words
         self._begin()
 
     def follow_scene(
-        self, bindings: Bindings, *, defaults: Bindings, presets: Sequence[str]
+        self, bindings: Bindings, *, defaults: Bindings, presets: Sequence[str], title: str
     ) -> None:
         """The scene was edited while it is played. Not for while a menu is open (`in_menu`),
         which works on bindings of its own."""
-        self._offer(presets)
+        self._offer(presets, title)
         self._use_bindings(bindings, defaults, self._on_bindings)
 
-    def _offer(self, presets: Sequence[str]) -> None:
-        """Prompts on the number keys: the scene's, then the pack's."""
-        self._presets = tuple(dict.fromkeys([*presets, *self._pack_presets]))[:9]
+    def _offer(self, presets: Sequence[str], title: str) -> None:
+        """The prompts on the number keys, and what is played, on the window's frame."""
+        self._presets = tuple(dict.fromkeys(presets))[:9]
+        self.screen.window.title = title or self.config.screen.title
+
+    @property
+    def _shows_hud(self) -> bool:
+        return self._hud_on if self._scene_hud is None else self._scene_hud
 
     @property
     def in_menu(self) -> bool:
@@ -233,6 +243,7 @@ class Window:
     def choose(self, cards: Sequence[DemoCard]) -> str | None:
         """Let the player pick a demo; its `value`, or None when she leaves."""
         state = StartScreen(tuple(cards))
+        self.screen.window.title = self.config.screen.title
         self.mixer.stop()
         self._give_mouse(to_world=False)
         pygame.key.set_repeat(350, 90)
@@ -252,12 +263,13 @@ class Window:
     def _start_event(
         self, event: pygame.event.Event, state: StartScreen, drawn: DrawnStart
     ) -> StartScreen:
+        again = self._held.repeats(event)
         if _is_close(event):
             return state.leave()
         if event.type in _FOCUS:
             self._focus(event, self._clock())
             return state
-        if self._window_event(event):
+        if self._window_event(event) or (again and _decides(event)):
             return state
         if event.type == pygame.MOUSEMOTION or is_click(event):
             card = drawn.card_at(self.screen.to_pixels(event.pos))
@@ -274,11 +286,12 @@ class Window:
     # ---- events
 
     def _take(self, event: pygame.event.Event, now: float) -> list[InputEvent]:
+        again = self._held.repeats(event)
         if _is_close(event):
             return [Command("quit", now)]
         if event.type in _FOCUS:
             return self._focus(event, now)
-        if self._window_event(event):
+        if self._window_event(event) or (again and not self._may_repeat(event)):
             return []
         if self._hud.failure:
             return self._failure_event(event, now)
@@ -290,6 +303,12 @@ class Window:
         """The focus came or went, whatever is on the screen."""
         self._focused = event.type == pygame.WINDOWFOCUSGAINED
         return [] if self._focused else self._let_go(now)
+
+    def _may_repeat(self, event: pygame.event.Event) -> bool:
+        """Whether a key that is held does it again: editing and moving about, but nothing that
+        opens or ends a screen, answers a settings row, or is the world's."""
+        waits = self._menus is not None and self._menus.waiting
+        return self._mode != "play" and not waits and not _decides(event)
 
     def _window_event(self, event: pygame.event.Event) -> bool:
         """Events of the window's surface, in every mode."""
@@ -334,7 +353,7 @@ class Window:
 
     def _own_command(self, command: str, now: float) -> list[InputEvent]:
         if command == "hud":
-            self._hud_on = not self._hud_on
+            self._hud_on, self._scene_hud = not self._shows_hud, None
         elif command == "help":
             self._help_on = not self._help_on
         elif command == "fullscreen":
@@ -480,20 +499,21 @@ class Window:
 
     def _hold_mouse(self) -> None:
         """The mouse is the world's while playing, the player's while anything else is open."""
-        wanted = (
+        plays = (
             self.config.mouse_look
-            and self._mouse_drives
             and self._mode == "play"
             and self._focused
             and not (self._hud.paused or self._hud.failure)
         )
-        self._give_mouse(to_world=wanted)
+        self._give_mouse(to_world=plays)
 
     def _give_mouse(self, *, to_world: bool) -> None:
-        if to_world != self.devices.mouse_look:
-            self.devices.mouse_look = to_world
-            _hold_pointer(to_world)
-            pygame.mouse.set_visible(not to_world)
+        self.devices.mouse_plays = to_world
+        look = to_world and self._mouse_drives  # the pointer stays where its motion does nothing
+        if look != self.devices.mouse_look:
+            self.devices.mouse_look = look
+            _hold_pointer(look)
+            pygame.mouse.set_visible(not look)
 
     # ---- drawing
 
@@ -516,7 +536,7 @@ class Window:
             mode=self._mode,
             hud=self._hud,
             numbers=self._numbers,
-            hud_on=self._hud_on,
+            hud_on=self._shows_hud,
             panel=self._panel,
             help_on=self._help_on,
             fps=self._fps,
@@ -546,6 +566,11 @@ class Window:
 
 def _is_close(event: pygame.event.Event) -> bool:
     return event.type in (pygame.QUIT, pygame.WINDOWCLOSE)
+
+
+def _decides(key: pygame.event.Event) -> bool:
+    """Whether a key takes what is chosen, or leaves."""
+    return Navigator().step(KeyEvent(key_name(key.key, key.scancode), True, 0.0)) in _DECIDING
 
 
 def _is_pad(event: DeviceEvent) -> bool:

@@ -27,7 +27,7 @@ from engine.rollouts.layout import Layout, read_record, write_json
 from engine.rollouts.lines import Line, advance
 from engine.rollouts.merge import merge
 from engine.rollouts.policies import make_policy
-from engine.rollouts.recorder import Recorder
+from engine.rollouts.recorder import Recorder, spec_of
 from engine.worker import end_with_parent
 from helios_core.world_api import Preset
 
@@ -85,7 +85,7 @@ def generate(
     try:
         for done in run(shards, config, workers):
             on_shard(done, total)
-    except ValueError:  # no such pack, policy or channel: the corrected run is another one
+    except ValueError:  # no such pack or policy, another dataset: the corrected run is another one
         if len(missing_shards(shards, config)) == total:
             shutil.rmtree(shards)
         raise
@@ -178,10 +178,12 @@ def make_shard(shards: Path, config: GenerateConfig, number: int) -> None:
     target = _shard(shards, number)
     if target.exists():
         return
+    world = _world(config.pack, config.device, config.threads)
+    _refuse_other_dataset(shards.parent, world, config)
     own = shards / f".{target.name}-{uuid.uuid4().hex}"
     first = number * config.batch
     seeds = [config.seed + i for i in range(first, min(first + config.batch, config.episodes))]
-    _walk(own, config, seeds)
+    _walk(own, world, config, seeds)
     try:
         own.rename(target)
     except OSError:
@@ -204,9 +206,22 @@ def _start(world: Any, preset: Preset, seed: int) -> Any:
     return world.start(seed=seed, prompt=preset.prompt, image=image)
 
 
-def _walk(folder: Path, config: GenerateConfig, seeds: Sequence[int]) -> None:
+def _refuse_other_dataset(root: Path, world: Any, config: GenerateConfig) -> None:
+    """A ValueError where the merge would not take what is about to be made. Asked by the workers,
+    who have the world: a manifest does not tell the shape of its latents."""
+    layout = Layout(root)
+    if not layout.record.exists():
+        return
+    there, made = read_record(layout)[0], spec_of(world, latents=config.latents)
+    if differences := there.differences(made):
+        raise ValueError(
+            f"{root} holds other rollouts than pack {config.pack} would give: "
+            f"{'; '.join(differences)}; name another folder"
+        )
+
+
+def _walk(folder: Path, world: Any, config: GenerateConfig, seeds: Sequence[int]) -> None:
     """One episode per seed, all in one batch, each into a dataset of its own."""
-    world = _world(config.pack, config.device, config.threads)
     info = world.info
     own = [Preset(prompt=config.prompt)] if config.prompt else info.presets or [Preset(prompt="")]
     policies = [make_policy(config.policy, info.spec, seed=seed) for seed in seeds]

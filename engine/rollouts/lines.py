@@ -93,7 +93,7 @@ class Line:
             saved=frozenset(self._named),
         ))  # fmt: skip
         self._prompt = None
-        place, plan = follow_names(self._named, Place(state=self.state), plan, self.director)
+        place, plan, _ = follow_names(self._named, Place(state=self.state), plan, self.director)
         self.state = place.state
         return replace(plan, applied=info.spec.validate(plan.applied))
 

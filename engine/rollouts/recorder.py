@@ -23,6 +23,18 @@ from helios_core.world_api import World
 OUTCOME = (Column(name="next.reward"), Column(name="next.done", dtype="bool"))
 
 
+def spec_of(
+    world: World, *, latents: bool = False, source: dict[str, Any] | None = None
+) -> RolloutSpec:
+    """What a recorder of this world writes."""
+    info = world.info
+    return RolloutSpec(
+        fps=info.fps, height=info.height, width=info.width, actions=info.spec,
+        extras=OUTCOME, latents=latents_of(world) if latents else None,
+        source={**source_of(world), **(source or {})},
+    )  # fmt: skip
+
+
 class Recorder:
     """Episodes of one line of play in one dataset."""
 
@@ -35,14 +47,8 @@ class Recorder:
         source: dict[str, Any] | None = None,
     ) -> None:
         """`latents` keeps those of every chunk too; `source` adds facts to the world's own."""
-        info = world.info
-        spec = RolloutSpec(
-            fps=info.fps, height=info.height, width=info.width, actions=info.spec,
-            extras=OUTCOME, latents=latents_of(world) if latents else None,
-            source={**source_of(world), **(source or {})},
-        )  # fmt: skip
         self._world = world
-        self.writer = RolloutWriter.open(root, spec)
+        self.writer = RolloutWriter.open(root, spec_of(world, latents=latents, source=source))
 
     def begin(self, state: Any, *, extra: dict[str, Any] | None = None) -> int:
         """Open an episode that starts from a world state."""

@@ -122,9 +122,10 @@ class SceneDirector:
         )
 
     def _hints(self) -> list[Effect]:
-        """The key help that a scene begins with."""
+        """The key help that a scene begins with, in one panel, since few captions fit at a time."""
         frames = HINT_SECONDS * self.info.fps
-        return [Caption(text=hint, frames=frames) for hint in self.scene.hints]
+        hints = self.scene.hints
+        return [Caption(text="\n".join(hints), frames=frames)] if hints else []
 
     # ---- what is due
 

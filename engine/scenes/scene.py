@@ -67,7 +67,7 @@ class Prompt:
     crossfade: Span = _FADE
     """How long a change to it takes."""
     menu: bool = True
-    """Number keys and the start screen offer it, in the order of the file."""
+    """Number keys offer it, in the order of the file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +206,7 @@ class Scene:
 
     @property
     def presets(self) -> dict[str, Prompt]:
-        """Prompts that the number keys and the start screen offer, by name."""
+        """Prompts that the number keys offer, by name."""
         return {name: prompt for name, prompt in self.prompts.items() if prompt.menu}
 
     def all_events(self) -> Iterator[tuple[tuple[str | int, ...], Effects]]:

@@ -15,6 +15,7 @@ from engine.latch import LatchConfig
 from engine.loop import Loop, LoopConfig
 from engine.maker import Place
 from engine.named_states import unpack_moments
+from engine.overlays import NOTHING
 from engine.present.api import HudData, Overlay
 from engine.rewind import RewindConfig
 from engine.session import Session, SessionConfig
@@ -115,6 +116,7 @@ def play(
         Place(
             state=start,
             named=unpack_moments(world, saved.named, resume) if saved and resume else None,
+            overlays=saved.overlays if saved else NOTHING,
         ),
         InputMapper(spec, bindings_from(spec), fps=world.info.fps),
         presenter=window,

@@ -162,6 +162,20 @@ def test_the_doctor_survives_a_broken_window_and_names_a_clash(monkeypatch, caps
     assert "clash" in capsys.readouterr().out
 
 
+def test_the_doctor_survives_a_display_that_hangs(monkeypatch):
+    run = subprocess.run
+
+    def hangs(command, **options):
+        if doctor.PROBE in command:
+            raise subprocess.TimeoutExpired(command, options["timeout"])
+        return run(command, **options)
+
+    monkeypatch.setattr(doctor.subprocess, "run", hangs)
+    monkeypatch.setattr(doctor, "_compute", lambda measure: iter(()))
+    rows = dict(doctor.report(measure=False))
+    assert "does not start within" in rows["window"] and "packs" in rows
+
+
 def _clash() -> None:
     raise ValueError("two of a kind")
 

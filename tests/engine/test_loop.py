@@ -17,6 +17,7 @@ from engine.director import (
     Screenshot,
 )
 from engine.input.events import Command, KeyEvent, PromptEntered
+from engine.session import MESSAGE_SECONDS
 from engine.session_file import read_session
 from engine.synthetic import SyntheticWorld, frame_action
 from tests.engine.playing import play
@@ -201,6 +202,32 @@ def test_a_failing_world_is_shown_saved_and_reported(tmp_path):
     saved = next((tmp_path / "captures").glob("*.helios"))
     assert read_session(saved).pack == "null"
     assert len(run.window.frames) >= 20
+
+
+def test_the_name_of_the_file_stays_as_long_as_the_failure(tmp_path):
+    def fail(chunk: int) -> None:
+        if chunk == 6:
+            raise RuntimeError("the weights are gone")
+
+    run = play(tmp_path, failure_seconds=10 * MESSAGE_SECONDS)
+    run.world._before_generate = fail
+    outcome = run.loop.run()
+    assert outcome.saved.startswith(f"saved {tmp_path}")
+    assert run.window.hud.messages == (outcome.saved,)
+
+
+def test_a_recording_that_could_not_be_finished_is_in_the_outcome(tmp_path):
+    class Full:
+        def presented(self, chunk, offsets, ages_ms) -> None:
+            pass
+
+        def close(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    run = play(tmp_path, frames=8)
+    run.session.stage.add_sink(Full())
+    [problem] = run.loop.run().problems
+    assert "No space left" in problem
 
 
 def test_ctrl_c_ends_the_failure_screen_and_the_failure_is_still_told(tmp_path):

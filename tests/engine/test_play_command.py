@@ -170,9 +170,16 @@ def test_a_session_goes_on_headless(tmp_path, capsys):
     run.loop.run()
     code, out, _ = helios("play", path, "--headless", "--frames", 8, capsys=capsys)
     assert code == 0 and "8 frames of null" in out
+    scene = tmp_path / "later.yaml"
+    scene.write_text(
+        f'title: Later\npack: "null"\nprompts: {{a: b}}\nstart: {{session: {path.name}}}\n'
+    )
     for option in ("seed", "image", "clip"):
-        code, _, err = helios("play", path, "--headless", f"--{option}", "7", capsys=capsys)
-        assert code == 2 and f"leave out --{option}" in err
+        for what in (path, scene):
+            code, _, err = helios("play", what, "--headless", f"--{option}", "7", capsys=capsys)
+            assert code == 2 and f"leave out --{option}" in err
+    code, _, err = helios("run", scene, "--frames", 4, "--seed", 7, capsys=capsys)
+    assert code == 2 and "leave out --seed" in err
     other = tmp_path / "other.helios"
     play(tmp_path, events=[Command("save", 1.0, str(other))], frames=40).loop.run()
     code, _, err = helios("play", other, "--headless", "--frames", 8, capsys=capsys)
@@ -360,6 +367,20 @@ def test_a_scene_leads_to_the_next_and_a_failure_is_exit_1(monkeypatch, capsys):
     code, played, window = windowed(monkeypatch, [], ends, str(one), "--pack", "null")
     assert code == 1 and played == [one.stem, two.stem] and window.closed
     assert capsys.readouterr().err == "helios play: boom\n"
+
+
+def test_what_is_not_kept_is_told_and_exit_1(monkeypatch, capsys):
+    from engine.loop import Outcome
+
+    demo = str(next((ROOT / "demos").glob("[a-z]*.yaml")))
+    monkeypatch.setattr("engine.opening.default_pack", lambda: "null")
+    ends = [Outcome(frames=9, scene_ended=True, problems=("recording stopped: it is full",))]
+    code, *_ = windowed(monkeypatch, [demo, None], ends)
+    assert code == 1 and capsys.readouterr().err == "helios play: recording stopped: it is full\n"
+    ends = [Outcome(frames=9, failure="boom", saved="saved there.helios")]
+    code, *_ = windowed(monkeypatch, [], ends, "--pack", "null")
+    assert code == 1
+    assert capsys.readouterr().err == "helios play: boom\nhelios play: saved there.helios\n"
 
 
 def test_scene_after_scene_shares_the_frames_that_were_asked_for(monkeypatch):

@@ -18,7 +18,9 @@ class Bench:
         self.now = 0.0
         self.window = Window(config, clock=lambda: self.now)
         self.world = NullWorld()
-        self.window.enter_world(self.world.info, bindings_from(self.world.info.spec))
+        info = self.world.info
+        presets = [preset.prompt for preset in info.presets]
+        self.window.enter_world(info, bindings_from(info.spec), presets=presets)
         self.frame = np.full((384, 640, 3), (90, 140, 190), np.uint8)
         pygame.event.clear()
         self.focus()

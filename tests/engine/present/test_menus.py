@@ -125,6 +125,13 @@ def test_escape_leaves_a_row_as_it_was_and_delete_unbinds():
     assert cleared.bindings.unbound() == ("jump",)
 
 
+def test_escape_comes_back_to_the_menu_it_was_taken_from():
+    bare = settings("command:menu:0").step("clear")
+    assert bare.bindings.command("escape") is None
+    again = bare.step("accept").capture(KeyEvent("escape", True, 0))
+    assert not again.waiting and again.bindings.command("escape") == "menu"
+
+
 def test_a_command_takes_mouse_buttons_too():
     state = settings("command:screenshot:0").step("accept").capture(MouseButton("x1", True, 0))
     assert state.bindings.command("mouse.x1") == "screenshot"

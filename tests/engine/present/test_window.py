@@ -185,12 +185,13 @@ def test_keys_of_the_session_become_commands(bench):
     assert names(bench.poll()) == ["quit"]
 
 
-def test_number_keys_recall_presets_of_the_scene_before_the_packs(bench):
+def test_number_keys_call_what_the_scene_offers_and_nothing_of_the_pack(bench):
     info = bench.world.info
-    bench.window.enter_world(info, bindings_from(info.spec), presets=("the sun sets",))
-    assert bench.press(pygame.K_1) == [PromptEntered("the sun sets", 0.0)]
-    assert bench.press(pygame.K_2) == [PromptEntered(info.presets[0].prompt, 0.0)]
-    assert bench.press(pygame.K_9) == []
+    assert bench.press(pygame.K_1) == [PromptEntered(info.presets[0].prompt, 0.0)], "a free walk"
+    for offered in (("the sun sets",), ()):
+        bench.window.enter_world(info, bindings_from(info.spec), presets=offered)
+        assert bench.press(pygame.K_1) == [PromptEntered(text, 0.0) for text in offered]
+        assert bench.press(pygame.K_2) == []
 
 
 def test_losing_the_focus_releases_keys_and_ends_a_rewind(bench):
@@ -296,12 +297,12 @@ def test_every_input_that_can_be_pressed_gives_its_command(bench):
 
     for look in (True, False):  # whether the world has the mouse
         bound("mouse.middle")
-        bench.window.devices.mouse_look = look
+        bench.window.devices.mouse_plays = look
         bench.post(pygame.MOUSEBUTTONDOWN, button=2, pos=(0, 0))
         bench.post(pygame.MOUSEBUTTONUP, button=2, pos=(0, 0))
         assert names(bench.poll()) == ["pause"]
         bound("mouse.wheel_up")
-        bench.window.devices.mouse_look = look
+        bench.window.devices.mouse_plays = look
         bench.post(pygame.MOUSEWHEEL, x=0, y=1)
         assert names(bench.poll()) == ["pause"]
     bound("pad.left_trigger")
@@ -579,6 +580,7 @@ def test_an_edited_scene_keeps_the_players_keys_and_reaches_the_window(tmp_path,
         assert [str(b) for b in bindings.channels["move_forward"]] == ["i"]
         assert [str(b) for b in bindings.channels["jump"]] == ["g"]
     assert "a ruined castle" in window._presets and "a castle" not in window._presets
+    assert window.screen.window.title == "A test"
     window._change_bindings(window.bindings.tuned(mouse_sensitivity=0.2))
     assert "jump" not in keys.read_text(), "the scene's key is not kept as the player's"
     assert said == []

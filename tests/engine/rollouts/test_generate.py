@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from engine.rollouts.generate import GenerateConfig, generate, make_shard
-from engine.rollouts.layout import write_json
+from engine.rollouts.layout import Layout, write_json, write_record
 from engine.rollouts.policies import POLICIES, make_policy
 from engine.rollouts.reader import RolloutDataset
+from engine.rollouts.recorder import spec_of
 from engine.rollouts.replay import verify
 from helios_core.packs import load_world
 from tests.engine.rollouts.scenes import CHUNK, small_world
@@ -75,6 +76,29 @@ def test_what_could_not_begin_is_not_in_the_way_of_what_can(wrong, tmp_path, mon
         generate(tmp_path / "a", replace(config, **wrong))
     generate(tmp_path / "a", config)
     assert len(RolloutDataset.open(tmp_path / "a").episodes) == 1
+
+
+@pytest.mark.parametrize("other", ["columns", "latents", "world"])
+def test_a_dataset_of_other_rollouts_is_refused_before_a_frame_is_made(
+    other, tmp_path, monkeypatch
+):
+    import engine.rollouts.generate as module
+
+    def here(shards, config, workers):
+        for number in module.missing_shards(shards, config):
+            make_shard(shards, config, number)
+            yield number
+
+    monkeypatch.setattr(module, "_with_processes", here)
+    spec = spec_of(load_world("random"), latents=other == "latents")
+    spec = replace(spec, extras=() if other == "columns" else spec.extras)
+    spec = replace(spec, fps=spec.fps + (other == "world"))
+    write_record(Layout(tmp_path / "a"), spec, [])
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "advance", lambda *a: pytest.fail("frames were made"))
+        with pytest.raises(ValueError, match="holds other rollouts than pack random would give"):
+            generate(tmp_path / "a", CONFIG)
+    assert not (tmp_path / "a" / "shards").exists(), "nothing is in the way of the next run"
 
 
 def test_a_shard_made_twice_is_there_once(tmp_path):

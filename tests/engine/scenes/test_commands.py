@@ -133,6 +133,8 @@ def test_a_picture_of_the_next_scene_does_not_replace_one_of_its_name(tmp_path, 
     [
         (["--sheet", "sheet.jpg"], "contact sheets are written as .png"),
         (["--sheet", "sheet.png", "--every", "0"], "ask for more than 0"),
+        (["--sheet", "sheet.png", "--every", "inf"], "every inf seconds: ask for more than 0"),
+        (["--every", "nan"], "every nan seconds: ask for more than 0"),
         (["--frames", "0"], "ask for at least 1"),
         (["--expect", "xyz"], "8 to 64 digits of a frame hash"),
         ([], "never ends by itself; say how long: --frames N"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.cli import main
-from engine.director import EndSession, JumpScene, PlaySound
+from engine.director import Caption, EndSession, JumpScene, PlaySound
 from engine.input.events import KeyEvent
 from engine.scenes.load import check_scene, load_scene
 from engine.scenes.packs import pack_facts
@@ -85,6 +85,8 @@ def test_the_tour_yields_to_a_key_and_returns():
     played = demo("guided_tour", 30, events=hold("a", 10.0, 11.0))
     moved = np.abs(played.applied).sum(1) > 0
     assert moved[:100].all() and not moved[225:330].any() and moved[350:].any()
+    alone = [f for f, c in played.effects(Caption) if "alone" in c.text]
+    assert len(alone) == 1 and 200 <= alone[0] < 220, "told when she takes over, not before"
 
 
 def test_the_forest_has_four_acts():

@@ -10,6 +10,7 @@ import pytest
 from engine.director import Caption, TitleCard
 from engine.input.events import PromptEntered
 from engine.opening import OpeningConfig, open_play
+from engine.overlays import OverlayTrack
 from engine.scenes.director import MAX_PHASES_AT_ONCE, SceneDirector
 from helios_core.actions import ActionSpec, Channel
 from helios_core.null_world import NullWorld
@@ -133,11 +134,16 @@ def test_a_picked_preset_takes_its_own_crossfade(tmp_path):
 # ---- header
 
 
-def test_hints_are_captions_when_the_scene_begins_and_not_again(tmp_path):
-    body = "hints: [walk, look]\ntimeline: [{at: 0s, caption: first}]\n"
+def test_hints_are_one_caption_when_the_scene_begins_and_not_again(tmp_path):
+    lines = ["walk", "look", "run", "jump", "use", "type"]
+    body = f"hints: [{', '.join(lines)}]\ntimeline: [{{at: 0s, caption: first}}]\n"
     played = play(scene_of(tmp_path, body), frames=40)
     shown = [(f, c.text, c.frames) for f, c in played.effects(Caption)]
-    assert shown == [(0, "walk", 100), (0, "look", 100), (0, "first", 80)]
+    assert shown == [(0, "\n".join(lines), 100), (0, "first", 80)]
+    track = OverlayTrack()
+    for effect in played.chunks[0].effects:
+        track = track.begin(effect, 0)
+    assert len(track.at(0)) == 2, "all of them are seen"
 
 
 def test_the_negative_prompt_reaches_a_world_with_guidance(tmp_path, monkeypatch):
