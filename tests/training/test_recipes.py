@@ -321,7 +321,7 @@ def test_clips_leave_nothing_of_an_earlier_run(tmp_path, monkeypatch):
 
     recorded = SimpleNamespace(spec=SimpleNamespace(fps=20), episodes=[], read=lambda *_: None)
     monkeypatch.setattr(RolloutDataset, "open", lambda _: recorded)
-    monkeypatch.setattr(clips, "pieces", lambda *_: [(0, 0, 80)])
+    monkeypatch.setattr(clips, "pieces", lambda *_: [clips.Piece(0, 0, 80, "")])
     monkeypatch.setattr(clips, "_clip", lambda *_: toy.pixel_clips())
     for name in ("00000.safetensors", "00007.safetensors", "notes.txt"):
         (tmp_path / "shots").mkdir(exist_ok=True)
