@@ -14,6 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+from helios_core.disk import sync
+
 
 def save_tensors(
     tensors: Mapping[str, Tensor], path: Path, header: dict[str, str] | None = None
@@ -27,32 +29,21 @@ def save_tensors(
 
 def place_file(partial: Path, path: Path) -> None:
     """Give a written file its name, in the place of what has it."""
-    _sync(partial)
+    sync(partial)
     os.replace(partial, path)
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def place_folder(partial: Path, folder: Path) -> None:
     """As `place_file`, of a folder of files. What had the name is moved aside before it is deleted:
     half of it must never pass for all of it."""
     for path in partial.iterdir():
-        _sync(path)
-    _sync(partial)
+        sync(path)
+    sync(partial)
     old = folder.with_name(folder.name + ".old.tmp")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
         os.replace(folder, old)
     os.replace(partial, folder)
-    _sync(folder.parent)
+    sync(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file's content, or a folder's list of names, is on disk."""
-    if path.is_dir() and os.name != "posix":
-        return  # where folders cannot be opened
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.rollouts.spec import CAMERA, RolloutSpec
+from helios_core.disk import sync
 
 FORMAT = "helios-rollouts-1"
 FILES_PER_CHUNK = 1000
@@ -128,12 +129,6 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     write(temporary)
-    with open(temporary, "rb+") as file:
-        os.fsync(file.fileno())
+    sync(temporary)
     os.replace(temporary, path)
-    if os.name == "posix":
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    sync(path.parent)

@@ -19,6 +19,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from helios_core.disk import sync
 from helios_core.packs import manifest as manifests
 from helios_core.packs.manifest import MODULES, BaseRef, Manifest, ModuleSpec
 from helios_core.packs.modules import named_base, weights
@@ -174,28 +175,16 @@ def _publish(
         verify(draft)
         _carry(folder, draft)
         for path in (*draft.rglob("*"), draft):
-            _sync(path)
+            sync(path)
         before = draft.with_name(f"{draft.name}.before")
         if folder.exists():
             folder.rename(before)  # as a whole, or refused where something keeps a file of it open
         draft.rename(folder)
-        _sync(folder.absolute().parent)
+        sync(folder.absolute().parent)
         shutil.rmtree(before, ignore_errors=True)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return manifest.hash(hashes)
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file's content, or a folder's list of names, is on disk."""
-    posix = os.name == "posix"
-    if path.is_dir() and not posix:
-        return  # where folders cannot be opened
-    handle = os.open(path, os.O_RDONLY if posix else os.O_RDWR)  # what is carried may be read-only
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def check_place(folder: Path) -> None:

@@ -22,6 +22,7 @@ from engine.overlays import NOTHING, OverlayTrack
 from engine.rewind import RewindConfig, RewindStore
 from engine.session_file import read_session
 from helios_core.null_world import NullWorld
+from tests.engine.playing import Play as Run
 from tests.engine.playing import Shown, play
 
 DARK = Fade(to="colour", frames=4, colour=(1, 2, 3))
@@ -43,22 +44,23 @@ def dark(shown: list[Shown]) -> list[bool]:
     return [[o.effect for o in s.overlays] == [DARK] for s in shown if not s.hud.rewinding]
 
 
-def test_a_dark_screen_stays_dark_after_a_rewind(tmp_path):
-    back = [Command("rewind_start", 3.0), Command("rewind_stop", 3.5)]
-    run = play(tmp_path, frames=90, events=back, director=Play({5: (DARK,)}))
+def rewound(run: Run) -> tuple[list[Shown], int]:
+    """Pictures of forward play, and which of them is the first after the rewind."""
     run.loop.run()
     seen = [s for s in run.window.shown if not s.hud.rewinding]
-    again = next(i for i in range(1, len(seen)) if seen[i].frame < seen[i - 1].frame)
+    return seen, next(i for i in range(1, len(seen)) if seen[i].frame < seen[i - 1].frame)
+
+
+def test_a_dark_screen_stays_dark_after_a_rewind(tmp_path):
+    back = [Command("rewind_start", 3.0), Command("rewind_stop", 3.5)]
+    seen, again = rewound(play(tmp_path, frames=90, events=back, director=Play({5: (DARK,)})))
     assert seen[again].frame > 24 and dark(seen) == [s.frame >= 20 for s in seen]
     assert seen[again].overlays[0].age == seen[again].frame - 20
 
 
 def test_a_rewind_takes_a_dark_screen_back(tmp_path):
     back = [Command("rewind_start", 2.0), Command("rewind_stop", 4.0)]
-    run = play(tmp_path, frames=70, events=back, director=Play({5: (DARK,)}))
-    run.loop.run()
-    seen = [s for s in run.window.shown if not s.hud.rewinding]
-    again = next(i for i in range(1, len(seen)) if seen[i].frame < seen[i - 1].frame)
+    seen, again = rewound(play(tmp_path, frames=70, events=back, director=Play({5: (DARK,)})))
     assert seen[again].frame < 20 and not any(dark(seen[again:])), "this director fades once"
 
 

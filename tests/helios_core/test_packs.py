@@ -280,7 +280,7 @@ def test_a_pack_that_has_its_name_is_on_disk(pack, modules, monkeypatch):
             synced.clear()
         return move(old, new)
 
-    monkeypatch.setattr(writing, "_sync", synced.append)
+    monkeypatch.setattr(writing, "sync", synced.append)
     monkeypatch.setattr(Path, "rename", rename)
     write_pack(pack, random_manifest(name="meadow"), states(modules))
     assert synced == [pack.parent], "where the name is kept"

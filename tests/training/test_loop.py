@@ -270,7 +270,7 @@ def test_what_has_its_name_is_on_disk(tmp_path, monkeypatch):
         assert {old, *old.glob("*")} <= synced, new
         move(old, new)
 
-    monkeypatch.setattr(durable, "_sync", synced.add)
+    monkeypatch.setattr(durable, "sync", synced.add)
     monkeypatch.setattr(os, "replace", replace)
     shards.write(tmp_path / "0.safetensors", tiny.pixel_clips())
     RunDir(tmp_path).finish({})
